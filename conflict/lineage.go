@@ -1,6 +1,10 @@
 package conflict
 
-import "github.com/shoalmesh/shoal"
+import (
+	"slices"
+
+	"github.com/shoalmesh/shoal"
+)
 
 // Lineage says which journals continue which others: journal → the dot up to which its device held the older journal when it
 // began the new one. A device that cannot prove that it may go on in its journal (it was restored from an image, say) begins a
@@ -72,25 +76,25 @@ func (l Lineage) Descends(a, b Version) bool {
 // Prune returns v without the components that its other components cover. It covers exactly what v covers; a vector keeps
 // about one component per device instead of one per journal.
 func (l Lineage) Prune(v Version) Version {
-	if len(l) == 0 || len(v) < 2 {
+	if len(l) == 0 {
 		return v
 	}
-	out := v
-	for _, d := range v {
-		// Each candidate is compared with what is left, not with v: of two that cover each other one must stay.
-		if rest := out.without(d.Journal); l.Covers(rest, d) {
-			out = rest
+	for i := 0; i < len(v); {
+		// Each component is held against those that are left: of two that cover each other one must stay.
+		if l.coveredByOthers(v, i) {
+			v = slices.Concat(v[:i], v[i+1:])
+		} else {
+			i++
 		}
 	}
-	return out
+	return v
 }
 
-// without returns v without the component of journal j, as a copy.
-func (v Version) without(j shoal.JournalID) Version {
-	i, ok := v.find(j)
-	if !ok {
-		return v
+func (l Lineage) coveredByOthers(v Version, i int) bool {
+	for k, c := range v {
+		if k != i && l.reaches(c, v[i]) {
+			return true
+		}
 	}
-	out := make(Version, 0, len(v)-1)
-	return append(append(out, v[:i]...), v[i+1:]...)
+	return false
 }
