@@ -1,0 +1,38 @@
+// Package p2p is the network of one device: it finds the other devices of the mesh, keeps a connection to each, carries
+// streams, and pairs new devices.
+//
+// # Words
+//
+//   - Host: the network end of this device. One libp2p host over TCP and QUIC, TLS 1.3 only.
+//   - Gate: the function that says which devices may talk to this one. It is asked at every connection.
+//   - Link: the one connection to a device that is in use, after both sides said yes on a stream of protocol
+//     /shoal/link/1. A device is up exactly while it has a link.
+//   - Member: a device that SetMembers names; the host stays connected to it and dials it again with growing pauses.
+//   - Address record: the addresses of a device, signed by that device, with a time. Members pass them on; newest wins.
+//   - Invite: a one-time secret that lets one new device ask for admission, as a ticket (128 random bits) or as a
+//     spoken code (a nameplate and two words). The new device is called the guest.
+//   - Nameplate: the number in a spoken code. It only helps to find the inviter; the words never leave the two devices.
+//
+// # Laws
+//
+//   - Whoever the gate refuses gets no stream but /shoal/pair/1, and that only while an invite is open.
+//   - Every device has at most one link, whoever dialed first: the device with the lower ID decides which connection
+//     stays. So two devices that dial each other at once see one Up event each.
+//   - Handlers run only while the other side is up, streams are opened only over the link, and a lost link ends them all.
+//   - Every frame, table and queue has a limit that is checked before memory is taken.
+//   - An invite admits one device. A guess of a code that was wrong burns the code.
+//   - New listens but lets nobody in; Run works until its context ends or Close is called; after Close no goroutine of
+//     the host is left.
+//
+// # What it does not do
+//
+// It knows nothing of folders, records or blocks; it does not decide who is a member; it does not yet look beyond the
+// local network except at addresses that it was told (no DHT, no NAT traversal, no relay).
+//
+// # Finding each other
+//
+// Last known addresses, address records from other members, mDNS on the local network, and for devices of one user on
+// one machine a small file in a per-user folder (no multicast needed).
+//
+// Formats: docs/formats/pairing.md.
+package p2p
