@@ -1,0 +1,149 @@
+//go:build linux || darwin
+
+package disk
+
+import (
+	"errors"
+	"io/fs"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/shoalmesh/shoal"
+)
+
+// Mkdir implements FS.
+func (o *OS) Mkdir(p string, mode uint32) error {
+	return o.at("mkdir", p, func(dir int, name string) error {
+		if err := unix.Mkdirat(dir, name, mode&0o777); err != nil {
+			return nameError(err)
+		}
+		o.changed.note(dir)
+		// The umask may have taken bits away, and the sticky bits are not for mkdir.
+		return chmodAt(dir, name, mode&0o7777)
+	})
+}
+
+// Symlink implements FS.
+func (o *OS) Symlink(target, p string) error {
+	return o.at("symlink", p, func(dir int, name string) error {
+		err := unix.Symlinkat(target, dir, name)
+		if err == unix.EPERM {
+			return unix.ENOTSUP // symlink(2): the file system has none
+		}
+		if err == nil {
+			o.changed.note(dir)
+		}
+		return nameError(err)
+	})
+}
+
+// Remove implements FS.
+func (o *OS) Remove(p string) error {
+	return o.at("remove", p, func(dir int, name string) error {
+		err := unix.Unlinkat(dir, name, 0)
+		// Linux says EISDIR of a folder; POSIX and macOS say EPERM, which may also mean what it says.
+		if err == unix.EISDIR || err == unix.EPERM {
+			if e := unix.Unlinkat(dir, name, unix.AT_REMOVEDIR); e != unix.ENOTDIR {
+				err = e
+			}
+		}
+		if err == unix.EEXIST {
+			err = unix.ENOTEMPTY // rmdir(2) allows either
+		}
+		if err == nil {
+			o.changed.note(dir)
+		}
+		return err
+	})
+}
+
+// Chmod implements FS.
+func (o *OS) Chmod(p string, mode uint32) error {
+	return o.at("chmod", p, func(dir int, name string) error { return chmodAt(dir, name, mode&0o7777) })
+}
+
+// Chtimes implements FS.
+func (o *OS) Chtimes(p string, mtime int64) error {
+	return o.at("chtimes", p, func(dir int, name string) error { return setMTime(dir, name, mtime) })
+}
+
+// Rename implements FS.
+func (o *OS) Rename(from, to string) error {
+	return o.at2("rename", from, to, func(fromDir int, fromName string, toDir int, toName string) error {
+		err := renameExclusive(fromDir, fromName, toDir, toName)
+		switch {
+		case err == unix.EEXIST && sameName(fromDir, fromName, toDir, toName):
+			err = unix.Renameat(fromDir, fromName, toDir, toName)
+		case errors.Is(err, errors.ErrUnsupported) || err == unix.EINVAL:
+			err = renameChecked(fromDir, fromName, toDir, toName)
+		}
+		if err == nil {
+			o.changed.note(fromDir)
+			o.changed.note(toDir)
+		}
+		return nameError(err)
+	})
+}
+
+// sameName tells whether two different names are one to this disk, as "a" and "A" are where case does not count: both
+// lead to one thing, and that thing has no second name.
+func sameName(dirA int, a string, dirB int, b string) bool {
+	x, errX := lstatAt(dirA, a)
+	y, errY := lstatAt(dirB, b)
+	if errX != nil || errY != nil || !x.Same(y) || (dirA == dirB && a == b) {
+		return false
+	}
+	return x.Links == 1 || x.Kind == shoal.KindFolder
+}
+
+// renameChecked is renameExclusive for file systems that have none: a file gets its new name as a hard link, which never
+// replaces, and then loses the old one; where there are no hard links, and for folders, a look must do.
+func renameChecked(fromDir int, from string, toDir int, to string) error {
+	st, err := lstatAt(fromDir, from)
+	if err != nil {
+		return err
+	}
+	if st.Kind != shoal.KindFolder {
+		err := unix.Linkat(fromDir, from, toDir, to, 0)
+		if err == nil {
+			return unix.Unlinkat(fromDir, from, 0)
+		}
+		if err == unix.EEXIST || err == unix.EXDEV || err == unix.ENOENT {
+			return err
+		}
+	}
+	_, err = lstatAt(toDir, to)
+	if err == nil {
+		return unix.EEXIST
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return unix.Renameat(fromDir, from, toDir, to)
+}
+
+func lstatAt(dir int, name string) (Stat, error) {
+	var st unix.Stat_t
+	if err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return Stat{}, err
+	}
+	return statOf(name, &st), nil
+}
+
+// Exchange implements FS.
+func (o *OS) Exchange(a, b string) error {
+	return o.at2("exchange", a, b, func(dirA int, nameA string, dirB int, nameB string) error {
+		if dirA == dirB && nameA == nameB {
+			return nil
+		}
+		err := renameSwap(dirA, nameA, dirB, nameB)
+		if err == unix.EINVAL || err == unix.ENOSYS {
+			return unix.ENOTSUP // checkTwo leaves no other reason for EINVAL
+		}
+		if err == nil {
+			o.changed.note(dirA)
+			o.changed.note(dirB)
+		}
+		return err
+	})
+}

@@ -1,0 +1,119 @@
+package disk
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// walkFlags open a folder to work in: no permission to read it is needed.
+const walkFlags = unix.O_PATH | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
+
+const (
+	seekData = unix.SEEK_DATA
+	seekHole = unix.SEEK_HOLE
+	// syncOnClose: syncfs finds what was written, Close need not.
+	syncOnClose = false
+)
+
+// oneCall is how long a path one openat2 may be asked for: PATH_MAX (limits.h) counts the NUL.
+const oneCall = 4095
+
+func absolute(p string) (string, error) { return filepath.Abs(p) }
+
+// walkOpener opens one name at a time; O_NOFOLLOW with O_PATH opens a symlink itself, which O_DIRECTORY then refuses.
+var walkOpener = opener{open: func(dir int, path string, flags int, mode uint32) (fd int, err error) {
+	err = retry(func() (err error) {
+		fd, err = unix.Openat(dir, path, flags, mode)
+		return err
+	})
+	return fd, err
+}}
+
+func changeTimes(st *unix.Stat_t) (mtime, ctime unix.Timespec) { return st.Mtim, st.Ctim }
+
+func setMTime(dir int, name string, mtime int64) error {
+	return unix.UtimesNanoAt(dir, name, []unix.Timespec{{Nsec: unix.UTIME_OMIT}, unix.NsecToTimespec(mtime)}, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// chmodAt changes the mode of name and of nothing that a symlink there points to.
+func chmodAt(dir int, name string, mode uint32) error {
+	err := chmodNoFollow(dir, name, mode)
+	if !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	// Kernels before 6.6: through the descriptor of the thing itself, which /proc can name (and only /proc: fchmod refuses
+	// descriptors opened with O_PATH, and opening for reading would need a permission that may be missing).
+	fd, err := walkOpener.open(dir, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFLNK {
+		return unix.ENOTSUP
+	}
+	return unix.Chmod(procPath(fd), mode)
+}
+
+func syncFile(f *os.File) error { return f.Sync() }
+
+// SyncDir implements FS.
+func (o *OS) SyncDir(dir string) error {
+	if err := check("sync folder", dir, rootAllowed); err != nil {
+		return err
+	}
+	fd, err := o.open(dir, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return pathError("sync folder", dir, err)
+	}
+	defer unix.Close(fd)
+	return pathError("sync folder", dir, retry(func() error { return unix.Fsync(fd) }))
+}
+
+// SyncAll implements FS.
+func (o *OS) SyncAll() error {
+	return pathError("sync", "", retry(func() error { return unix.Syncfs(o.rootFD) }))
+}
+
+// Space implements FS.
+func (o *OS) Space() (free, total int64, err error) {
+	var st unix.Statfs_t
+	if err := retry(func() error { return unix.Fstatfs(o.rootFD, &st) }); err != nil {
+		return 0, 0, pathError("ask for free space", "", err)
+	}
+	//nolint:unconvert // the widths differ between architectures
+	size := int64(st.Bsize)
+	return int64(st.Bavail) * size, int64(st.Blocks) * size, nil
+}
+
+// Busy implements FS: a read lease is granted only for a file that nobody has open for writing (fcntl(2), "Leases").
+func (o *OS) Busy(p string) (bool, error) {
+	f, err := o.openFile("ask for writers", p, unix.O_RDONLY)
+	if err != nil {
+		return false, err
+	}
+	defer f.f.Close()
+	fd := f.f.Fd()
+	_, err = unix.FcntlInt(fd, unix.F_SETLEASE, unix.F_RDLCK)
+	if err == unix.EAGAIN {
+		return true, nil
+	}
+	if err == nil {
+		// Whoever opens it for writing meanwhile waits for these few microseconds. Closing would give it back as well.
+		_, _ = unix.FcntlInt(fd, unix.F_SETLEASE, unix.F_UNLCK)
+	}
+	return false, nil
+}
+
+// changedDirs is nothing here: syncfs finds what changed.
+type changedDirs struct{}
+
+func newChangedDirs() *changedDirs { return nil }
+func (*changedDirs) note(int)      {}
+func (*changedDirs) drop()         {}
