@@ -1,0 +1,58 @@
+package blockexchange
+
+import (
+	"fmt"
+
+	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/block"
+)
+
+// Want names one block that is needed, and what helps a source to find it. It compares with ==.
+type Want struct {
+	Folder shoal.FolderID
+	Block  block.ID
+	Size   uint32        // of the plaintext in bytes, 1 to block.MaxSize
+	Epoch  shoal.EpochID // whose seal key the source is to use
+	Hint   Hint
+}
+
+// Hint says where the block occurs, so that a source that keeps no block store finds it in one of its files. The zero value
+// says nothing; a wrong hint costs time, never correctness.
+type Hint struct {
+	Record shoal.Dot // a record whose file has the block
+	Index  uint32    // position in that record's recipe
+	Part   bool      // true: the block is part Index of the recipe itself, not of the content
+}
+
+// Key is what makes two wants the same: the block, in its folder.
+type Key struct {
+	Folder shoal.FolderID
+	Block  block.ID
+}
+
+// Key returns the want's key.
+func (w Want) Key() Key { return Key{Folder: w.Folder, Block: w.Block} }
+
+// Validate refuses empty names and sizes that no block has. Wants from peers pass through here before they are used.
+func (w Want) Validate() error {
+	if w.Folder == (shoal.FolderID{}) {
+		return fmt.Errorf("want without a folder: %w", shoal.ErrInvalid)
+	}
+	if err := w.Block.Validate(); err != nil {
+		return fmt.Errorf("want: %w", err)
+	}
+	if w.Size == 0 || w.Size > block.MaxSize {
+		return fmt.Errorf("want of %d bytes: %w", w.Size, shoal.ErrInvalid)
+	}
+	return nil
+}
+
+// Cost orders links: what is cheaper is used first.
+type Cost uint8
+
+// The costs of links. Other values between or above them are fine; lower is cheaper.
+const (
+	CostLAN    Cost = 0
+	CostDirect Cost = 1
+	CostRelay  Cost = 2
+)
