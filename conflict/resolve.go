@@ -76,6 +76,9 @@ func (set *siblingSet) resolution(livingChildren bool) Resolution {
 		switch {
 		case !set.survives(i):
 		case s.Kind == shoal.KindTombstone:
+			if r.Tombstones == nil {
+				r.Absence = set.show(i).Version
+			}
 			r.Tombstones = append(r.Tombstones, s.Record)
 		case set.firstSurvivor(i):
 			shown = append(shown, set.show(i))

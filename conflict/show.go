@@ -1,6 +1,7 @@
 package conflict
 
 import (
+	"bytes"
 	"cmp"
 
 	"github.com/shoalmesh/shoal"
@@ -36,8 +37,8 @@ func (set *siblingSet) show(i int) Shown {
 // come from any member of the same kind, since the mtime of a folder is no state and its mode would not fit a file.
 func (set *siblingSet) describe(named *Sibling, members []*Sibling) Shown {
 	out := Shown{
-		Record: named.Record, Kind: named.Kind, Content: named.Content, ContentFrom: named.ContentFrom, Time: named.Time,
-		Members: make([]shoal.Dot, 0, len(members)),
+		Record: named.Record, Kind: named.Kind, Content: named.Content, ContentFrom: named.ContentFrom, Replaced: named.Replaced,
+		Time: named.Time, Members: make([]shoal.Dot, 0, len(members)),
 	}
 	latest, mode := named, (*Sibling)(nil)
 	for _, s := range members {
@@ -125,5 +126,6 @@ func compareAge(a, b *Sibling) int {
 		cmp.Compare(a.Mode, b.Mode),
 		a.ContentFrom.Compare(b.ContentFrom),
 		a.ModeFrom.Compare(b.ModeFrom),
+		bytes.Compare(a.Replaced[:], b.Replaced[:]),
 	)
 }

@@ -6,17 +6,20 @@ import "github.com/shoalmesh/shoal"
 type Sibling struct {
 	Record  shoal.Dot  // the record; its own component is part of Version
 	Version Version    // what its author had seen at this path, and the record itself
-	Kind    shoal.Kind //
+	Kind    shoal.Kind // what the record says is here
 	Content [32]byte   // file: content ID; symlink: keyed hash of the target; folder and tombstone: zero
 
 	// ContentFrom is the record at this path that brought the content, ModeFrom the one that brought the permission bits.
 	// A zero dot means this very record.
 	ContentFrom, ModeFrom shoal.Dot
 
-	Replaced [32]byte // content that the author replaced by this one; zero: none
-	Time     int64    // the record's time, nanoseconds since 1970; a device's clock never runs backwards in its own records
-	Mode     uint32   // permission bits, 0o7777
-	MTime    int64    // nanoseconds since 1970; no state of folders and tombstones
+	// Replaced is the content that the author of ContentFrom replaced by this one; zero: none. Like ContentFrom it is carried
+	// on by a record that changes no content.
+	Replaced [32]byte
+
+	Time  int64  // the record's time, nanoseconds since 1970; a device's clock never runs backwards in its own records
+	Mode  uint32 // permission bits, 0o7777
+	MTime int64  // nanoseconds since 1970; no state of folders and tombstones
 }
 
 // Shown is one thing that a path resolves to: the winner, or a loser that is shown as a conflict copy.
@@ -28,6 +31,7 @@ type Shown struct {
 	Kind        shoal.Kind
 	Content     [32]byte
 	ContentFrom shoal.Dot // of Record; never zero unless Record is
+	Replaced    [32]byte  // of Record
 	Time        int64     // of Record
 
 	// Mode and ModeFrom are those of the sibling that changed the mode, MTime that of the latest sibling, among all that count
@@ -52,4 +56,8 @@ type Resolution struct {
 	// Tombstones are the deletions that neither were seen by another record nor yielded, sorted. They may stand beside a
 	// winner whose content they had not seen.
 	Tombstones []shoal.Dot
+
+	// Absence is the join of those tombstones and of all that yielded to them. A device on whose disk nothing stands, because
+	// Winner was nil, has shown its user this version: what he then makes at the path descends from it.
+	Absence Version
 }
