@@ -1,0 +1,270 @@
+package kv
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+// Bolt is a Store in one bbolt file.
+type Bolt struct {
+	committer
+	path   string
+	db     *bbolt.DB
+	fill   func(bucket string) float64
+	broken atomic.Pointer[error] // set when damage was found; nothing works after
+	closed atomic.Bool
+}
+
+var _ Store = (*Bolt)(nil)
+
+// BoltOptions are the options of Open.
+type BoltOptions struct {
+	// NoSync leaves it to the operating system when commits reach the disk; a crash of the machine may then damage the file.
+	// For tests.
+	NoSync bool
+
+	// Fill tells how full pages of a bucket are packed when they are split, 0.1 to 1: high for keys that come in order, 0.5 for
+	// random ones. nil: 0.5.
+	Fill func(bucket string) float64
+}
+
+const (
+	lockTimeout = time.Second
+
+	// initialMap is address space, not memory: while the file is smaller than this, growing it does not wait for readers.
+	// Windows would make the file that big at once (bbolt issue 378).
+	initialMap = 1 << 30
+)
+
+// Open opens or creates the file at path, mode 0600. Errors: ErrLocked, ErrDamaged, or what the disk says.
+func Open(path string, o BoltOptions) (*Bolt, error) {
+	options := &bbolt.Options{
+		Timeout: lockTimeout, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, NoSync: o.NoSync, NoStatistics: true,
+	}
+	if runtime.GOOS != "windows" && math.MaxInt > math.MaxInt32 {
+		options.InitialMmapSize = initialMap
+	}
+	if info, err := os.Stat(path); err == nil && info.Size() == 0 {
+		// A file of no bytes is what a crash leaves between creating and the first page; it held nothing.
+		if err := os.Remove(path); err != nil {
+			return nil, err
+		}
+	}
+	b := &Bolt{path: path, fill: o.Fill}
+	if b.fill == nil {
+		b.fill = func(string) float64 { return bbolt.DefaultFillPercent }
+	}
+	err := catch(func() (err error) {
+		b.db, err = bbolt.Open(path, 0o600, options)
+		return err
+	})
+	if err != nil {
+		return nil, openError(err)
+	}
+	return b, nil
+}
+
+func openError(err error) error {
+	var pathError *fs.PathError
+	switch {
+	case errors.Is(err, ErrDamaged):
+		return err
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return ErrLocked
+	case errors.As(err, &pathError):
+		return err
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum),
+		errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrInvalidMapping):
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	case strings.Contains(err.Error(), "file size too small"): // bbolt has no error value for it (db.go, mmap)
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return err
+}
+
+// Update runs fn; see Store.
+func (b *Bolt) Update(fn func(Tx) error) error {
+	if err := b.usable(); err != nil {
+		return err
+	}
+	return b.watch(func() error { return b.update(b, fn) })
+}
+
+// View runs fn; see Store.
+func (b *Bolt) View(fn func(Tx) error) error {
+	if err := b.usable(); err != nil {
+		return err
+	}
+	return b.watch(func() error {
+		tx, err := b.db.Begin(false)
+		if err != nil {
+			return boltError(err)
+		}
+		defer func() { _ = tx.Rollback() }() // a read transaction has nothing to lose
+		return fn(snapshot{boltSource{tx}})
+	})
+}
+
+// Sync calls fsync on the file.
+func (b *Bolt) Sync() error {
+	if err := b.usable(); err != nil {
+		return err
+	}
+	return b.db.Sync()
+}
+
+// Close waits for running transactions. After damage the file is left as it is: bbolt's locks may be held for ever.
+func (b *Bolt) Close() error {
+	if b.closed.Swap(true) || b.broken.Load() != nil {
+		return nil
+	}
+	return b.db.Close()
+}
+
+func (b *Bolt) usable() error {
+	if b.closed.Load() {
+		return ErrClosed
+	}
+	if err := b.broken.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// watch remembers damage, so that nothing touches the file again.
+func (b *Bolt) watch(fn func() error) error {
+	err := catch(fn)
+	if errors.Is(err, ErrDamaged) {
+		b.broken.CompareAndSwap(nil, &err)
+	}
+	return err
+}
+
+func boltError(err error) error {
+	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+		return ErrClosed
+	}
+	return err
+}
+
+func (b *Bolt) begin() (batch, error) {
+	if err := b.usable(); err != nil {
+		return nil, err
+	}
+	tx, err := b.db.Begin(true)
+	if err != nil {
+		return nil, boltError(err)
+	}
+	return &boltBatch{boltSource{tx}, b}, nil
+}
+
+type boltSource struct{ tx *bbolt.Tx }
+
+func (s boltSource) bucket(name string) reader {
+	defer markDamage()
+	if b := s.tx.Bucket([]byte(name)); b != nil {
+		return boltReader{b}
+	}
+	return emptyReader{}
+}
+
+type boltBatch struct {
+	boltSource
+	store *Bolt
+}
+
+// flush applies the overlay in a fixed order, keys ascending.
+func (b *boltBatch) flush(o *overlay) error {
+	return b.store.watch(func() error { return b.flushBuckets(o) })
+}
+
+func (b *boltBatch) flushBuckets(o *overlay) error {
+	defer markDamage()
+	names := make([]string, 0, len(o.buckets))
+	for name := range o.buckets {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if err := b.flushBucket(name, o.buckets[name]); err != nil {
+			return fmt.Errorf("write bucket %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (b *boltBatch) flushBucket(name string, ob *overlayBucket) error {
+	if ob.dropped {
+		if err := b.tx.DeleteBucket([]byte(name)); err != nil && !errors.Is(err, bolterrors.ErrBucketNotFound) {
+			return err
+		}
+	}
+	if ob.changes.Len() == 0 {
+		return nil
+	}
+	bucket, err := b.tx.CreateBucketIfNotExists([]byte(name))
+	if err != nil {
+		return err
+	}
+	bucket.FillPercent = b.store.fill(name)
+	ob.changes.Scan(func(k string, v []byte) bool {
+		if v == nil {
+			err = bucket.Delete([]byte(k))
+		} else {
+			err = bucket.Put([]byte(k), v)
+		}
+		return err == nil
+	})
+	return err
+}
+
+// commit and rollback watch for damage themselves: bbolt's write lock may stay locked after a panic, so the next update must
+// find the store broken before it tries to begin.
+func (b *boltBatch) commit() error {
+	return b.store.watch(func() error {
+		defer markDamage()
+		return b.tx.Commit()
+	})
+}
+
+func (b *boltBatch) rollback() {
+	_ = b.store.watch(func() error { // nothing was written; damage is remembered
+		defer markDamage()
+		return b.tx.Rollback()
+	})
+}
+
+type boltReader struct{ b *bbolt.Bucket }
+
+func (r boltReader) Get(key []byte) []byte {
+	defer markDamage()
+	return r.b.Get(key)
+}
+
+func (r boltReader) Cursor() Cursor { return boltCursor{r.b.Cursor()} }
+
+type boltCursor struct{ c *bbolt.Cursor }
+
+func (c boltCursor) Seek(key []byte) (k, v []byte) {
+	defer markDamage()
+	if len(key) == 0 {
+		return c.c.First()
+	}
+	return c.c.Seek(key)
+}
+
+func (c boltCursor) Next() (k, v []byte) {
+	defer markDamage()
+	return c.c.Next()
+}
