@@ -46,8 +46,8 @@ const (
 	maxNode  = 1024
 	nodeMask = 1<<8 - 1
 
-	// maxDepth is more than MaxRecipe needs: each level has at least 64 times fewer nodes, the last of a level aside.
-	maxDepth = 8
+	// maxHeight is more than any set that fits in memory needs: each level has about 64 times fewer nodes at least.
+	maxHeight = 7
 )
 
 // MaxRefNode is the size of the biggest encoded reference node: 1,024 refs, each with an epoch of its own.
@@ -68,7 +68,7 @@ func RefTree(refs []EpochRef) (root [32]byte, nodes [][]byte) {
 		nodes, level = append(nodes, node), append(level, blake3.Sum256(node))
 		set = set[n:]
 	}
-	for height := byte(1); len(level) > 1; height++ {
+	for height := 1; len(level) > 1; height++ {
 		var above [][32]byte
 		for len(level) > 0 {
 			n := nodeLen(len(level), func(i int) uint32 { return binary.BigEndian.Uint32(level[i][:]) })
@@ -90,35 +90,4 @@ func nodeLen(n int, hash func(i int) uint32) int {
 		}
 	}
 	return end
-}
-
-// The first byte of a node is the format, the second its height: 0 for a leaf.
-const nodeFormat = 1
-
-// encodeLeaf writes a group per epoch: epoch, count (2 bytes, big-endian), that many IDs; all ascending.
-func encodeLeaf(refs []EpochRef) []byte {
-	out := []byte{nodeFormat, 0}
-	for len(refs) > 0 {
-		epoch := refs[0].Epoch
-		n := 1
-		for n < len(refs) && refs[n].Epoch == epoch {
-			n++
-		}
-		out = append(out, epoch[:]...)
-		out = binary.BigEndian.AppendUint16(out, uint16(n))
-		for _, r := range refs[:n] {
-			out = append(out, r.ID[:]...)
-		}
-		refs = refs[n:]
-	}
-	return out
-}
-
-// encodeInner writes the hashes of the children in order.
-func encodeInner(height byte, children [][32]byte) []byte {
-	out := append(make([]byte, 0, 2+32*len(children)), nodeFormat, height)
-	for _, c := range children {
-		out = append(out, c[:]...)
-	}
-	return out
 }
