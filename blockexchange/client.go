@@ -1,0 +1,276 @@
+package blockexchange
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/block"
+	"github.com/shoalmesh/shoal/p2p"
+)
+
+// Pauses before a stream is opened again.
+const (
+	firstReopen = 100 * time.Millisecond
+	lastReopen  = time.Minute
+)
+
+// link keeps one stream open to one peer that is connected.
+type link struct {
+	peer shoal.DeviceID
+	cost Cost
+
+	// guarded by Exchange.mu
+	started bool
+	cancel  context.CancelFunc // nil until started
+	conn    *conn              // nil while no stream is open
+	pause   time.Duration      // at least so long before the next stream
+}
+
+// conn is one open stream. Its fields but stream are guarded by Exchange.mu.
+type conn struct {
+	stream p2p.Stream
+	last   uint64
+	open   map[uint64]Want
+	byKey  map[Key]uint64
+	outbox fetcherMessage
+	wakeup chan struct{} // depth 1
+}
+
+func (l *link) start(ctx context.Context, wg *sync.WaitGroup, x *Exchange) {
+	ctx, l.cancel = context.WithCancel(ctx)
+	l.started = true
+	wg.Go(func() { x.keepOpen(ctx, l) })
+}
+
+// end stops the link for good. Called with Exchange.mu held.
+func (l *link) end() {
+	l.started = true // or it would be started yet
+	if l.cancel != nil {
+		l.cancel()
+	}
+}
+
+// drop closes the stream; a new one is tried later. Called with Exchange.mu held.
+func (l *link) drop(why DropReason, ban time.Duration) {
+	l.pause = lastReopen
+	if why == Lying {
+		l.pause = ban
+	}
+	if l.conn != nil {
+		// Reset does not block.
+		l.conn.stream.Reset()
+	}
+}
+
+// keepOpen opens a stream again and again until ctx ends.
+func (x *Exchange) keepOpen(ctx context.Context, l *link) {
+	pause := firstReopen
+	for ctx.Err() == nil {
+		began := x.cfg.Clock()
+		s, err := x.cfg.Host.Open(ctx, l.peer, Protocol)
+		if err == nil {
+			err = x.converse(ctx, l, s)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		x.cfg.Log.Debug("block stream ended", "device", l.peer, "err", err)
+		pause = min(2*pause, lastReopen)
+		if x.cfg.Clock().Sub(began) > lastReopen {
+			pause = firstReopen
+		}
+		x.mu.Lock()
+		wait := max(pause, l.pause)
+		l.pause = 0
+		x.mu.Unlock()
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}
+
+// converse runs one stream until it breaks or ctx ends.
+func (x *Exchange) converse(ctx context.Context, l *link, s p2p.Stream) error {
+	c := &conn{stream: s, open: make(map[uint64]Want), byKey: make(map[Key]uint64), wakeup: make(chan struct{}, 1)}
+	x.mu.Lock()
+	l.conn = c
+	x.stepLocked(PeerUp{Peer: l.peer, Cost: l.cost})
+	x.mu.Unlock()
+
+	g, gctx := errgroup.WithContext(ctx)
+	unblock := context.AfterFunc(gctx, func() { s.Reset() })
+	g.Go(func() error { return x.writeRequests(gctx, c) })
+	g.Go(func() error { return x.readAnswers(l.peer, c) })
+	err := g.Wait()
+	unblock()
+
+	x.mu.Lock()
+	if l.conn == c {
+		l.conn = nil
+	}
+	// A new link to the peer, of another cost, may have said PeerUp already.
+	if current := x.links[l.peer]; current == nil || current.conn == nil {
+		x.stepLocked(PeerDown{Peer: l.peer})
+	}
+	x.mu.Unlock()
+	return errors.Join(err, s.Reset())
+}
+
+// request puts wants in the outbox. Called with Exchange.mu held, as are the next three.
+func (c *conn) request(wants []Want) {
+	for _, w := range wants {
+		c.last++
+		c.open[c.last] = w
+		c.byKey[w.Key()] = c.last
+		c.outbox.questions = append(c.outbox.questions, question{number: c.last, want: w})
+	}
+	c.poke()
+}
+
+func (c *conn) cancel(keys []Key) {
+	for _, k := range keys {
+		if n, ok := c.byKey[k]; ok {
+			c.outbox.cancel = append(c.outbox.cancel, n)
+		}
+	}
+	c.poke()
+}
+
+func (c *conn) poke() {
+	select {
+	case c.wakeup <- struct{}{}:
+	default:
+	}
+}
+
+// takeOutbox returns what is to be sent, in pieces that a message may hold.
+func (c *conn) takeOutbox() (m fetcherMessage, some bool) {
+	q, n := &c.outbox.questions, &c.outbox.cancel
+	m.questions, *q = split(*q)
+	m.cancel, *n = split(*n)
+	return m, len(m.questions)+len(m.cancel) > 0
+}
+
+func split[T any](s []T) (head, rest []T) {
+	if len(s) <= maxRequests {
+		return s, nil
+	}
+	return s[:maxRequests], s[maxRequests:]
+}
+
+func (x *Exchange) writeRequests(ctx context.Context, c *conn) error {
+	for {
+		x.mu.Lock()
+		m, some := c.takeOutbox()
+		x.mu.Unlock()
+		if some {
+			if err := p2p.WriteFrame(c.stream, encodeFetcher(m)); err != nil {
+				return fmt.Errorf("send block requests: %w", err)
+			}
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-c.wakeup:
+		}
+	}
+}
+
+func (x *Exchange) readAnswers(dev shoal.DeviceID, c *conn) error {
+	r := bufio.NewReaderSize(c.stream, 64<<10)
+	var sealed []byte
+	for {
+		raw, err := p2p.ReadFrame(r, maxSourceFrame)
+		if err != nil {
+			return fmt.Errorf("read block answer: %w", err)
+		}
+		m, err := decodeSource(raw)
+		if err != nil {
+			return err
+		}
+		if len(m.have) > 0 {
+			x.step(Have{Peer: dev, Keys: m.have})
+		}
+		if m.answer == nil {
+			continue
+		}
+		if sealed, err = x.readAnswer(dev, c, r, m.answer, sealed); err != nil {
+			return err
+		}
+	}
+}
+
+// readAnswer takes in one answer. buf is used for the sealed block, and comes back, perhaps bigger.
+func (x *Exchange) readAnswer(dev shoal.DeviceID, c *conn, r io.Reader, a *answer, buf []byte) ([]byte, error) {
+	x.mu.Lock()
+	w, asked := c.open[a.number]
+	if asked {
+		delete(c.open, a.number)
+		delete(c.byKey, w.Key())
+	}
+	x.mu.Unlock()
+	if !asked {
+		return buf, fmt.Errorf("answer to request %d, which is not open: %w", a.number, errProtocol)
+	}
+	switch a.status {
+	case statusAbsent:
+		x.step(Absent{Peer: dev, Key: w.Key()})
+		return buf, nil
+	case statusCancelled:
+		x.step(Ended{Peer: dev, Key: w.Key()})
+		return buf, nil
+	}
+	if a.size > sealedBound(w.Size) {
+		return buf, fmt.Errorf("sealed block of %d bytes for %d: %w", a.size, w.Size, errProtocol)
+	}
+	if cap(buf) < a.size {
+		buf = make([]byte, a.size)
+	}
+	buf = buf[:a.size]
+	if _, err := io.ReadFull(r, buf); err != nil {
+		return buf, fmt.Errorf("read sealed block: %w", err)
+	}
+	x.received.Add(int64(a.size))
+	x.open(dev, w, buf)
+	return buf, nil
+}
+
+// sealedBound is the most that a sealed block of size bytes may have: padded, and with generous room for what sealing adds.
+func sealedBound(size uint32) int { return block.Padme(int(size)+64) + 128 }
+
+// open opens a sealed block and tells the planner.
+func (x *Exchange) open(dev shoal.DeviceID, w Want, sealed []byte) {
+	keys := x.cfg.Keys(w.Folder)
+	if keys == nil {
+		x.step(Absent{Peer: dev, Key: w.Key()}) // the folder was left meanwhile
+		return
+	}
+	epoch, ok := keys.Epoch(w.Epoch)
+	if !ok {
+		x.step(Absent{Peer: dev, Key: w.Key()})
+		return
+	}
+	names := &block.Keys{Chunker: keys.Chunker, BlockID: keys.BlockID}
+	plaintext, err := block.Open(make([]byte, 0, w.Size), block.SealKey(epoch.Seal), w.Epoch, names, w.Block, sealed)
+	switch {
+	case err != nil:
+		x.cfg.Log.Warn("block does not open", "device", dev, "block", w.Block.Short(), "err", err)
+		x.step(Bad{Peer: dev, Key: w.Key()})
+	case len(plaintext) != int(w.Size):
+		// The recipe that the want comes from is wrong, not the source.
+		x.cfg.Log.Warn("block has another size", "block", w.Block.Short(), "wanted", w.Size, "got", len(plaintext))
+		x.step(Absent{Peer: dev, Key: w.Key()})
+	default:
+		x.arrived(dev, w.Key(), plaintext)
+	}
+}

@@ -1,0 +1,88 @@
+package blockexchange
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/block"
+	"github.com/shoalmesh/shoal/mesh"
+	"github.com/shoalmesh/shoal/p2p"
+)
+
+// Errors of this package.
+var (
+	// ErrAbsent is what a Source returns for a block that it does not have (any more).
+	ErrAbsent = errors.New("block is absent")
+	// ErrNoKey: Fetch was asked for a block of a folder or epoch whose key is not here.
+	ErrNoKey = errors.New("no key to open the block")
+	// ErrStopped: the Exchange does not run any more.
+	ErrStopped = errors.New("block exchange has stopped")
+	// errProtocol: the peer broke the protocol; its stream is of no use.
+	errProtocol = errors.New("peer broke the block protocol")
+)
+
+// Host opens and answers streams; *p2p.Host is one.
+type Host interface {
+	// Open opens a stream to a device that is connected.
+	Open(ctx context.Context, dev shoal.DeviceID, protocol string) (p2p.Stream, error)
+	// Handle answers the streams of a protocol: fn is called in a goroutine of the host for each, and owns the stream.
+	Handle(protocol string, fn func(ctx context.Context, from shoal.DeviceID, s p2p.Stream))
+}
+
+// Source looks up blocks for others. Its method is called from several goroutines at once.
+type Source interface {
+	// Block returns the plaintext of a block, which it has checked against w.Block: what a file held when it was recorded is
+	// not what it holds now. The slice is not changed afterwards by either side. Outcomes: the bytes; ErrAbsent (wrapped)
+	// when the block is not here now; any other error is logged and answered as absent too.
+	Block(ctx context.Context, w Want) ([]byte, error)
+}
+
+// Config says what an Exchange is made of. Host, Source and Keys are needed; the rest has defaults.
+type Config struct {
+	Host   Host
+	Source Source
+	// Keys returns the keys of a folder, nil when there are none here. Called often: it must be cheap and safe for
+	// concurrent use.
+	Keys func(shoal.FolderID) *mesh.FolderKeys
+	// Allow tells whether a peer may have blocks of a folder; nil: whomever the host lets in may. Same care as Keys.
+	Allow func(dev shoal.DeviceID, f shoal.FolderID) bool
+	// Compression of what is sent. With Auto, what goes over the LAN is not compressed: the link is faster.
+	Compression block.Compression
+	Limits      Limits
+	Clock       func() time.Time // default time.Now
+	Rand        io.Reader        // default crypto/rand
+	Log         *slog.Logger     // default: discard
+}
+
+// Validate refuses a Config that cannot work.
+func (c Config) Validate() error {
+	if c.Host == nil || c.Source == nil || c.Keys == nil {
+		return fmt.Errorf("block exchange without host, source or keys: %w", shoal.ErrInvalid)
+	}
+	if err := c.Compression.Validate(); err != nil {
+		return err
+	}
+	return c.Limits.Validate()
+}
+
+func (c Config) withDefaults() Config {
+	if c.Allow == nil {
+		c.Allow = func(shoal.DeviceID, shoal.FolderID) bool { return true }
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
