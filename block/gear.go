@@ -104,7 +104,10 @@ func (s *scanner) scan(data []byte, limit uint64) (int, bool) {
 
 // nextWeak feeds data until the state passes the weak mask. It returns the number of bytes fed, all if it never does, and the
 // state after them. This is the loop that every byte of every file goes through: no calls, one load per 8 bytes of input,
-// and no branch that is taken (BenchmarkChunk).
+// and no branch that is taken (BenchmarkChunk). The race detector would make it fifty times slower and every test that cuts
+// files with it; races on the same bytes still show where they are read in and copied.
+//
+//go:norace
 func nextWeak(table *[256]uint64, data []byte, state uint64) (int, uint64) {
 	i := 0
 	for ; len(data)-i >= 8; i += 8 {
