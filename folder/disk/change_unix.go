@@ -18,6 +18,7 @@ func (o *OS) Mkdir(p string, mode uint32) error {
 			return nameError(err)
 		}
 		o.changed.note(dir)
+		o.changed.noteName(dir, name)
 		// The umask may have taken bits away, and the sticky bits are not for mkdir.
 		return chmodAt(dir, name, mode&0o7777)
 	})
@@ -59,16 +60,34 @@ func (o *OS) Remove(p string) error {
 
 // Chmod implements FS.
 func (o *OS) Chmod(p string, mode uint32) error {
-	return o.at("chmod", p, func(dir int, name string) error { return chmodAt(dir, name, mode&0o7777) })
+	return o.at("chmod", p, func(dir int, name string) error {
+		if err := chmodAt(dir, name, mode&0o7777); err != nil {
+			return err
+		}
+		o.changed.noteName(dir, name)
+		return nil
+	})
 }
 
 // Chtimes implements FS.
 func (o *OS) Chtimes(p string, mtime int64) error {
-	return o.at("chtimes", p, func(dir int, name string) error { return setMTime(dir, name, mtime) })
+	return o.at("chtimes", p, func(dir int, name string) error {
+		if err := setMTime(dir, name, mtime); err != nil {
+			return err
+		}
+		o.changed.noteName(dir, name)
+		return nil
+	})
 }
 
 // Rename implements FS.
 func (o *OS) Rename(from, to string) error {
+	if from == to {
+		if _, err := o.Lstat(from); err != nil {
+			return err
+		}
+		return pathError("rename", to, unix.EEXIST)
+	}
 	return o.at2("rename", from, to, func(fromDir int, fromName string, toDir int, toName string) error {
 		err := renameExclusive(fromDir, fromName, toDir, toName)
 		switch {

@@ -91,9 +91,11 @@ func (o *OS) Create(p string, size int64, mode uint32) (WFile, error) {
 	}
 	o.changed.note(dir)
 	f := &file{f: os.NewFile(uintptr(fd), p), path: p, name: name}
-	err = retry(func() error { return unix.Fchmod(fd, mode&0o7777) })
-	if err == nil && size > 0 {
+	if size > 0 {
 		err = retry(func() error { return unix.Ftruncate(fd, size) })
+	}
+	if err == nil { // last: a change of size takes the setuid bit away
+		err = retry(func() error { return unix.Fchmod(fd, mode&0o7777) })
 	}
 	if err != nil {
 		return nil, errors.Join(pathError("create", p, err), f.f.Close())

@@ -42,7 +42,7 @@ type Reader interface {
 // Writer changes the tree. Modes are permission bits, 0o7777; the umask does not count.
 type Writer interface {
 	// Create makes the regular file p, size bytes long and all of it a hole, and opens it. fs.ErrExist if anything is there.
-	// After any other error there may be an empty file.
+	// After any other error there may be an empty file. Writing takes setuid and setgid bits away again, as everywhere.
 	Create(p string, size int64, mode uint32) (WFile, error)
 
 	// Reopen opens the regular file p for reading and writing and leaves its content alone. ErrNotFile if p is anything else.

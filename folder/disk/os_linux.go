@@ -111,9 +111,10 @@ func (o *OS) Busy(p string) (bool, error) {
 	return false, nil
 }
 
-// changedDirs is nothing here: syncfs finds what changed.
-type changedDirs struct{}
+// changes is nothing here: syncfs finds what changed.
+type changes struct{}
 
-func newChangedDirs() *changedDirs { return nil }
-func (*changedDirs) note(int)      {}
-func (*changedDirs) drop()         {}
+func newChanges() *changes            { return nil }
+func (*changes) note(int)             {}
+func (*changes) noteName(int, string) {}
+func (*changes) drop()                {}

@@ -21,7 +21,7 @@ type OS struct {
 	root    *os.File // keeps the descriptor; used through rootFD
 	rootFD  int
 	openat  opener
-	changed *changedDirs // folders that SyncAll has to sync, where there is no syncfs
+	changed *changes // what SyncAll has to sync, where there is no syncfs
 }
 
 var _ FS = (*OS)(nil)
@@ -47,7 +47,7 @@ func Open(root string) (*OS, error) {
 	if err != nil {
 		return nil, pathError("open root", path, err)
 	}
-	return &OS{path: path, root: os.NewFile(uintptr(fd), path), rootFD: fd, openat: chooseOpener(fd), changed: newChangedDirs()}, nil
+	return &OS{path: path, root: os.NewFile(uintptr(fd), path), rootFD: fd, openat: chooseOpener(fd), changed: newChanges()}, nil
 }
 
 // Close lets go of the root. No other method may run or be called any more; a second Close does nothing.

@@ -13,18 +13,20 @@ import (
 
 // Abilities says what the disk under test can do; Run skips what needs others, by name.
 type Abilities struct {
-	Exchange    bool // atomic swaps
-	Symlinks    bool
-	Modes       bool // permission bits are kept as asked
-	Permissions bool // and keep this process out: not so for root
-	ByteNames   bool // names are any bytes but NUL and '/', up to 255 of them
-	Holes       bool // and tells where they are
-	Busy        bool // tells who has a file open for writing
-	LongPaths   bool // paths of up to shoal.MaxPathBytes
+	Exchange     bool // atomic swaps
+	Symlinks     bool
+	SymlinkTimes bool // and set their times
+	Inodes       bool // names of one thing can be told from names of two
+	Modes        bool // permission bits are kept as asked
+	Permissions  bool // and keep this process out: not so for root
+	ByteNames    bool // names are any bytes but NUL and '/', up to 255 of them
+	Holes        bool // and tells where they are
+	Busy         bool // tells who has a file open for writing
+	LongPaths    bool // paths of up to shoal.MaxPathBytes
 }
 
 // Good are the abilities of a good disk, as an ordinary user has it.
-var Good = Abilities{Exchange: true, Symlinks: true, Modes: true, Permissions: true, ByteNames: true, Holes: true, Busy: true, LongPaths: true}
+var Good = Abilities{Exchange: true, Symlinks: true, SymlinkTimes: true, Inodes: true, Modes: true, Permissions: true, ByteNames: true, Holes: true, Busy: true, LongPaths: true}
 
 // Run checks that a disk obeys the contract of disk.FS. fresh returns a new disk with an empty root; it is called once for
 // each test.
@@ -48,14 +50,15 @@ type law struct {
 	test  func(tester)
 }
 
-func exchange(a Abilities) bool    { return a.Exchange }
-func symlinks(a Abilities) bool    { return a.Symlinks }
-func modes(a Abilities) bool       { return a.Modes }
-func permissions(a Abilities) bool { return a.Permissions }
-func byteNames(a Abilities) bool   { return a.ByteNames }
-func holes(a Abilities) bool       { return a.Holes }
-func busy(a Abilities) bool        { return a.Busy }
-func longPaths(a Abilities) bool   { return a.LongPaths }
+func exchange(a Abilities) bool     { return a.Exchange }
+func symlinks(a Abilities) bool     { return a.Symlinks }
+func symlinkTimes(a Abilities) bool { return a.SymlinkTimes }
+func modes(a Abilities) bool        { return a.Modes }
+func permissions(a Abilities) bool  { return a.Permissions }
+func byteNames(a Abilities) bool    { return a.ByteNames }
+func holes(a Abilities) bool        { return a.Holes }
+func busy(a Abilities) bool         { return a.Busy }
+func longPaths(a Abilities) bool    { return a.LongPaths }
 
 // tester is the vocabulary of the laws: what is not itself under test ends the test on an error.
 type tester struct {
@@ -164,4 +167,12 @@ func brief(p string) string {
 		return p[:80] + "…"
 	}
 	return p
+}
+
+// same fails unless a and b are one thing, as far as the disk tells.
+func (t tester) same(what string, a, b disk.Stat) {
+	t.Helper()
+	if t.can.Inodes && !a.Same(b) {
+		t.Errorf("%s has another inode", what)
+	}
 }

@@ -48,16 +48,12 @@ func testRename(t tester) {
 	t.must("rename a file", t.fs.Rename("a/file", "b/other"))
 	t.absent("a/file")
 	t.holds("b/other", "x")
-	if !t.stat("b/other").Same(file) {
-		t.Error("the file has another inode")
-	}
+	t.same("the file", t.stat("b/other"), file)
 	t.must("rename a folder", t.fs.Rename("a", "b/inner"))
 	t.absent("a")
 	t.lists("b", "inner", "other")
 	t.lists("b/inner", "sub")
-	if !t.stat("b/inner").Same(folder) {
-		t.Error("the folder has another inode")
-	}
+	t.same("the folder", t.stat("b/inner"), folder)
 	t.wants("rename of nothing", t.fs.Rename("nothing", "c"), fs.ErrNotExist)
 	t.wants("rename to a folder that is not there", t.fs.Rename("b", "nothing/b"), fs.ErrNotExist)
 }
@@ -107,9 +103,7 @@ func testExchange(t tester) {
 	t.must("two files", t.fs.Exchange("file", "other"))
 	t.holds("file", "y")
 	t.holds("other", "x")
-	if !t.stat("other").Same(file) {
-		t.Error("the file has another inode")
-	}
+	t.same("the file", t.stat("other"), file)
 	t.must("a file and a full folder", t.fs.Exchange("file", "folder"))
 	t.holds("folder", "y")
 	t.lists("file", "in")

@@ -44,8 +44,9 @@ func testLstat(t tester) {
 	if st := t.stat("folder"); st.Name != "folder" || st.Kind != shoal.KindFolder {
 		t.Errorf("folder: %+v", st)
 	}
-	if !st.Same(t.stat("folder/file")) || st.Same(t.stat("folder")) {
-		t.Error("inodes do not tell things apart")
+	t.same("the file", st, t.stat("folder/file"))
+	if st.Same(t.stat("folder")) {
+		t.Error("a file and a folder have one inode")
 	}
 }
 
@@ -101,7 +102,7 @@ func testListAgrees(t tester) {
 func testListMany(t tester) {
 	t.mkdir("many")
 	var names []string
-	for i := range 3000 { // several buffers of getdents
+	for i := range 1000 { // several buffers of getdents
 		name := fmt.Sprintf("%04d %s", i, strings.Repeat("x", i%200))
 		names = append(names, name)
 		w, err := t.fs.Create("many/"+name, 0, 0o644)
