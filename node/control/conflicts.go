@@ -35,6 +35,17 @@ const (
 	KeepBoth   Keep = "both"
 )
 
+// Validate refuses what is none of the three, as CodeUsage.
+func (k Keep) Validate() error {
+	switch k {
+	case KeepWinner, KeepCopy, KeepBoth:
+		return nil
+	case "":
+		return Errorf(CodeUsage, "which side is to stay? %s, %s or %s", KeepWinner, KeepCopy, KeepBoth)
+	}
+	return Errorf(CodeUsage, "keep %q: it is %s, %s or %s", string(k), KeepWinner, KeepCopy, KeepBoth)
+}
+
 // Conflict is one path with losing siblings.
 type Conflict struct {
 	Folder string `json:"folder"` // name
@@ -63,10 +74,8 @@ type resolveRequest struct {
 }
 
 func (r *resolveRequest) Validate() error {
-	switch r.Keep {
-	case KeepWinner, KeepCopy, KeepBoth:
-	default:
-		return Errorf(CodeUsage, "keep %q: it is %q, %q or %q", r.Keep, KeepWinner, KeepCopy, KeepBoth)
+	if err := r.Keep.Validate(); err != nil {
+		return err
 	}
 	if r.Path == "" {
 		return Errorf(CodeUsage, "no path given")

@@ -26,6 +26,17 @@ type WaitSpec struct {
 	Peers   int           // how many other devices; AllPeers; 0 asks for none
 }
 
+// Validate refuses what no wait is, as CodeUsage.
+func (s WaitSpec) Validate() error {
+	switch {
+	case s.Timeout <= 0 || s.Timeout > maxWait:
+		return Errorf(CodeUsage, "a wait lasts more than 0s and at most %s", maxWait)
+	case s.Peers < AllPeers:
+		return Errorf(CodeUsage, "a number of devices is not negative")
+	}
+	return nil
+}
+
 // Owed is one thing that a wait that timed out still lacked.
 type Owed struct {
 	Device    string `json:"device"` // name of who owes it; this device's own name when it is the one behind; empty when too few devices are there
@@ -57,13 +68,10 @@ func (r *waitRequest) Validate() error {
 	if r.Timeout == 0 {
 		r.Timeout = duration(DefaultWait)
 	}
-	switch {
-	case r.Timeout < 0 || time.Duration(r.Timeout) > maxWait:
-		return Errorf(CodeUsage, "a wait lasts more than 0s and at most %s", maxWait)
-	case r.Peers != nil && *r.Peers < 0:
+	if r.Peers != nil && *r.Peers < 0 {
 		return Errorf(CodeUsage, "a number of devices is not negative")
 	}
-	return nil
+	return r.spec().Validate()
 }
 
 func (r *waitRequest) spec() WaitSpec {

@@ -37,6 +37,20 @@ type InviteSpec struct {
 	Yes     bool          // the holder of the ticket is admitted without a question; never with role owner
 }
 
+// Validate refuses what no invitation is. An owner who would be admitted without a question is CodeRefused, all else
+// CodeUsage.
+func (s InviteSpec) Validate() error {
+	switch {
+	case !slices.Contains(Roles, s.Role):
+		return Errorf(CodeUsage, "role %q: it is one of %s", s.Role, strings.Join(Roles, ", "))
+	case s.Expires < time.Second || s.Expires > MaxExpiry:
+		return Errorf(CodeUsage, "an invitation is good for 1s to %s", MaxExpiry)
+	case s.Yes && s.Role == "owner":
+		return Errorf(CodeRefused, "an owner is never admitted without a person's answer; leave --yes out")
+	}
+	return nil
+}
+
 // Invite is an invitation as shown to the person who passes it on. Code and ticket are secrets until used.
 type Invite struct {
 	Code    string    `json:"code"`
@@ -83,15 +97,7 @@ func (r *inviteRequest) Validate() error {
 	if r.Expires == 0 {
 		r.Expires = duration(DefaultExpiry)
 	}
-	switch {
-	case !slices.Contains(Roles, r.Role):
-		return Errorf(CodeUsage, "role %q: it is one of %s", r.Role, strings.Join(Roles, ", "))
-	case time.Duration(r.Expires) < time.Second || time.Duration(r.Expires) > MaxExpiry:
-		return Errorf(CodeUsage, "an invitation is good for 1s to %s", MaxExpiry)
-	case r.Yes && r.Role == "owner":
-		return Errorf(CodeRefused, "an owner is never admitted without a person's answer; leave --yes out")
-	}
-	return nil
+	return r.spec().Validate()
 }
 
 func (r *inviteRequest) spec() InviteSpec {

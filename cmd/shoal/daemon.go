@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/shoalmesh/shoal/node/control"
+)
+
+// daemonConfig is what a running device is made from.
+type daemonConfig struct {
+	Home       string // absolute; created when absent
+	Dir        string // the folder that was asked for, absolute; empty: none was
+	DefaultDir string // where a first run without Dir puts the folder
+	Name       string // of this device; empty: the machine's
+	Listen     []string
+	API        string
+	NoAPI      bool
+	NoMDNS     bool
+	NoDHT      bool
+	Bootstrap  []string
+
+	Join        string // code or ticket of the mesh to join; empty: none
+	AutoAdmit   bool   // admit one holder of the ticket as member
+	RecoveryOut string // file for the recovery phrase, absolute; empty: none
+	Service     bool   // no first-run steps
+
+	// Ready is called once, when the device runs.
+	Ready func(control.Started)
+	// ShowPhrase shows the recovery phrase; nil when there is no terminal. A nil error means that a person saw it.
+	ShowPhrase func(words string) error
+	// Ask asks a person whether a guest is to be admitted; nil when there is no terminal. Its context ends when the
+	// answer came from elsewhere.
+	Ask func(context.Context, control.Request) (bool, error)
+	// Progress tells in a line what is going on before Ready.
+	Progress func(string)
+	Log      *slog.Logger
+}
+
+// daemonFunc runs a device until ctx ends (it then returns nil) or something stops it.
+type daemonFunc func(ctx context.Context, c daemonConfig) error
+
+// runDaemon is the device of package node.
+var runDaemon daemonFunc = func(context.Context, daemonConfig) error {
+	return control.Errorf(control.CodeFailed, "this build of shoal has no daemon")
+}
