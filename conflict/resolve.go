@@ -27,30 +27,22 @@ func Resolve(records []Sibling, lin Lineage, livingChildren bool) Resolution {
 // siblingSet is the siblings of one path and what was found out about them. It lives for one call of Resolve.
 type siblingSet struct {
 	lin Lineage
-	all []Sibling // none strictly descends from another; ContentFrom and ModeFrom are filled in
+	all []*Sibling // none strictly descends from another
 
 	// yields[i] lists to whom all[i] yields, circles cut; yielders is the same relation from the other end. Both are nil
 	// when nobody yields.
 	yields, yielders [][]int
 }
 
-// undominated returns the records from which no other record strictly descends, with their zero ContentFrom and ModeFrom
-// filled in. Two different records that descend from each other, which takes a lineage that runs in a circle, both stay: when
-// somebody lies about what was seen, nothing is dropped on the strength of it.
-func undominated(records []Sibling, lin Lineage) []Sibling {
-	out := make([]Sibling, 0, len(records))
+// undominated returns the records from which no other record strictly descends. Two different records that descend from each
+// other, which takes a lineage that runs in a circle, both stay: when somebody lies about what was seen, nothing is dropped on
+// the strength of it.
+func undominated(records []Sibling, lin Lineage) []*Sibling {
+	out := make([]*Sibling, 0, len(records))
 	for i := range records {
-		if dominated(records, i, lin) {
-			continue
+		if !dominated(records, i, lin) {
+			out = append(out, &records[i])
 		}
-		s := records[i]
-		if s.ContentFrom.IsZero() {
-			s.ContentFrom = s.Record
-		}
-		if s.ModeFrom.IsZero() {
-			s.ModeFrom = s.Record
-		}
-		out = append(out, s)
 	}
 	return out
 }
@@ -71,8 +63,7 @@ func (set *siblingSet) survives(i int) bool { return set.yields == nil || len(se
 func (set *siblingSet) resolution(livingChildren bool) Resolution {
 	var r Resolution
 	var shown []Shown
-	for i := range set.all {
-		s := &set.all[i]
+	for i, s := range set.all {
 		switch {
 		case !set.survives(i):
 		case s.Kind == shoal.KindTombstone:

@@ -14,7 +14,7 @@ func same(a, b *Sibling) bool { return a.Kind == b.Kind && a.Content == b.Conten
 // firstSurvivor tells whether no surviving sibling before i counts as one with it.
 func (set *siblingSet) firstSurvivor(i int) bool {
 	for k := range i {
-		if set.survives(k) && same(&set.all[k], &set.all[i]) {
+		if set.survives(k) && same(set.all[k], set.all[i]) {
 			return false
 		}
 	}
@@ -24,9 +24,9 @@ func (set *siblingSet) firstSurvivor(i int) bool {
 // show describes what surviving sibling i and all that count as one with it bring to the path. A sibling that yielded does not
 // name the thing, even if it has the same content: its time is not the time at which somebody chose this content.
 func (set *siblingSet) show(i int) Shown {
-	named := &set.all[i]
+	named := set.all[i]
 	for k := i + 1; k < len(set.all); k++ {
-		if s := &set.all[k]; set.survives(k) && same(s, named) && compareAge(s, named) > 0 {
+		if s := set.all[k]; set.survives(k) && same(s, named) && compareAge(s, named) > 0 {
 			named = s
 		}
 	}
@@ -37,7 +37,7 @@ func (set *siblingSet) show(i int) Shown {
 // come from any member of the same kind, since the mtime of a folder is no state and its mode would not fit a file.
 func (set *siblingSet) describe(named *Sibling, members []*Sibling) Shown {
 	out := Shown{
-		Record: named.Record, Kind: named.Kind, Content: named.Content, ContentFrom: named.ContentFrom, Replaced: named.Replaced,
+		Record: named.Record, Kind: named.Kind, Content: named.Content, ContentFrom: named.contentFrom(), Replaced: named.Replaced,
 		Time: named.Time, Members: make([]shoal.Dot, 0, len(members)),
 	}
 	latest, mode := named, (*Sibling)(nil)
@@ -58,7 +58,7 @@ func (set *siblingSet) describe(named *Sibling, members []*Sibling) Shown {
 		mode = latest
 	}
 	out.Members = sortDots(out.Members)
-	out.MTime, out.Mode, out.ModeFrom = latest.MTime, mode.Mode, mode.ModeFrom
+	out.MTime, out.Mode, out.ModeFrom = latest.MTime, mode.Mode, mode.modeFrom()
 	return out
 }
 
@@ -66,7 +66,8 @@ func (set *siblingSet) describe(named *Sibling, members []*Sibling) Shown {
 // turn s's author had not seen.
 func (set *siblingSet) modeSuperseded(s *Sibling, members []*Sibling) bool {
 	for _, o := range members {
-		if o.Kind == s.Kind && o.ModeFrom != s.ModeFrom && set.lin.Covers(o.Version, s.ModeFrom) && !set.lin.Covers(s.Version, o.ModeFrom) {
+		if o.Kind == s.Kind && o.modeFrom() != s.modeFrom() &&
+			set.lin.Covers(o.Version, s.modeFrom()) && !set.lin.Covers(s.Version, o.modeFrom()) {
 			return true
 		}
 	}
@@ -75,25 +76,26 @@ func (set *siblingSet) modeSuperseded(s *Sibling, members []*Sibling) bool {
 
 // following returns the siblings that count as one with named or that yielded, maybe by way of others, to one that does.
 func (set *siblingSet) following(named *Sibling) []*Sibling {
+	if len(set.all) == 1 {
+		return set.all
+	}
 	in := make([]bool, len(set.all))
-	var queue []int
-	for i := range set.all {
-		if same(&set.all[i], named) {
-			in[i] = true
-			queue = append(queue, i)
+	queue := make([]int, 0, len(set.all))
+	for i, s := range set.all {
+		if same(s, named) {
+			in[i], queue = true, append(queue, i)
 		}
 	}
-	var out []*Sibling
+	out := make([]*Sibling, 0, len(set.all))
 	for ; len(queue) > 0; queue = queue[1:] {
 		i := queue[0]
-		out = append(out, &set.all[i])
+		out = append(out, set.all[i])
 		if set.yielders == nil {
 			continue
 		}
 		for _, k := range set.yielders[i] {
 			if !in[k] {
-				in[k] = true
-				queue = append(queue, k)
+				in[k], queue = true, append(queue, k)
 			}
 		}
 	}
@@ -105,8 +107,8 @@ func (set *siblingSet) following(named *Sibling) []*Sibling {
 // has no record.
 func (set *siblingSet) impliedFolder() Shown {
 	var named *Sibling
-	for i := range set.all {
-		if s := &set.all[i]; s.Kind == shoal.KindFolder && (named == nil || compareAge(s, named) > 0) {
+	for _, s := range set.all {
+		if s.Kind == shoal.KindFolder && (named == nil || compareAge(s, named) > 0) {
 			named = s
 		}
 	}
@@ -124,8 +126,8 @@ func compareAge(a, b *Sibling) int {
 		a.Record.Compare(b.Record),
 		cmp.Compare(a.MTime, b.MTime),
 		cmp.Compare(a.Mode, b.Mode),
-		a.ContentFrom.Compare(b.ContentFrom),
-		a.ModeFrom.Compare(b.ModeFrom),
+		a.contentFrom().Compare(b.contentFrom()),
+		a.modeFrom().Compare(b.modeFrom()),
 		bytes.Compare(a.Replaced[:], b.Replaced[:]),
 	)
 }

@@ -22,6 +22,22 @@ type Sibling struct {
 	MTime int64  // nanoseconds since 1970; no state of folders and tombstones
 }
 
+// contentFrom returns ContentFrom, or the record itself where that is zero.
+func (s *Sibling) contentFrom() shoal.Dot {
+	if s.ContentFrom.IsZero() {
+		return s.Record
+	}
+	return s.ContentFrom
+}
+
+// modeFrom returns ModeFrom, or the record itself where that is zero.
+func (s *Sibling) modeFrom() shoal.Dot {
+	if s.ModeFrom.IsZero() {
+		return s.Record
+	}
+	return s.ModeFrom
+}
+
 // Shown is one thing that a path resolves to: the winner, or a loser that is shown as a conflict copy.
 type Shown struct {
 	// Record names it: of the siblings that count as this one and did not yield, the one with the later Time; tie: the greater

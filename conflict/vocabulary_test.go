@@ -131,6 +131,7 @@ func instead(text string) detail     { return func(s *Sibling) { s.Replaced = co
 func at(time int64) detail           { return func(s *Sibling) { s.Time, s.MTime = time, time } }
 func mode(bits uint32) detail        { return func(s *Sibling) { s.Mode = bits } }
 func modeFrom(name string) detail    { return func(s *Sibling) { s.ModeFrom = dot(name) } }
+func mtime(ns int64) detail          { return func(s *Sibling) { s.MTime = ns } }
 func from(name string) detail        { return func(s *Sibling) { s.ContentFrom = dot(name) } }
 func exactly(v string) detail        { return func(s *Sibling) { s.Version = version(v) } }
 func records(s ...Sibling) []Sibling { return s }

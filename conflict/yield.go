@@ -16,7 +16,7 @@ func (set *siblingSet) decideYielding() {
 	var would [][]int
 	for i := range n {
 		for k := range n {
-			if i != k && set.yieldsTo(&set.all[i], &set.all[k]) {
+			if i != k && set.yieldsTo(set.all[i], set.all[k]) {
 				if would == nil {
 					would = make([][]int, n)
 				}
@@ -44,14 +44,14 @@ func (set *siblingSet) yieldsTo(x, y *Sibling) bool {
 	switch {
 	case same(x, y):
 		return false
-	case set.lin.Covers(y.Version, x.ContentFrom):
+	case set.lin.Covers(y.Version, x.contentFrom()):
 		return true // y's author saw the very record that brought x's content
 	case y.Replaced == [32]byte{} || y.Replaced != x.Content:
 		return false
 	}
 	// y's author replaced this content as brought by some other record. If x's author had seen what y brought, then x is the
 	// answer to y and not a survivor from before it.
-	return !set.lin.Covers(x.Version, y.ContentFrom)
+	return !set.lin.Covers(x.Version, y.contentFrom())
 }
 
 // components numbers the nodes of a graph so that two have one number exactly if each can be reached from the other.
