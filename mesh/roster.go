@@ -1,16 +1,18 @@
 package mesh
 
 import (
-	"io"
-	"time"
+	"fmt"
+	"slices"
 
 	"github.com/shoalmesh/shoal"
 )
 
 // Limits of a roster.
 const (
-	MaxStatementBytes = 64 << 10
-	MaxStatements     = 100_000
+	MaxStatements     = 100_000   // the root's own statements have no limit, so that it can always help
+	MaxRosterBytes    = 256 << 20 // likewise
+	maxPerSigner      = 20_000    // so that one device cannot fill the roster
+	maxBytesPerSigner = 64 << 20
 )
 
 // Signer makes statements: an *Identity, or the *Root.
@@ -27,95 +29,272 @@ var (
 	_ Signer = (*Root)(nil)
 )
 
-// Roster is a set of statements. It is not safe for concurrent use; the States that it returns are.
-type Roster struct{}
-
 // Cut says how much of one journal counts: up to Seq, whose head hashes to Head.
 type Cut struct {
 	Seq  shoal.Seq
 	Head [32]byte
 }
 
-// Create begins a mesh: genesis by the root, and the admission of its first owner.
-func Create(root *Root, owner *Identity, ownerName string, rand io.Reader, now time.Time) (*Roster, error) {
-	return nil, ErrNotAllowed
+// Roster is a set of statements that grows, and what they say. It is not safe for concurrent use; the States that it returns are.
+type Roster struct {
+	mesh shoal.MeshID
+	root shoal.DeviceID
+
+	// The accepted statements and ways to find them.
+	nodes   []*node // each after what it names
+	byHash  map[Hash]*node
+	members []*node                    // membership statements, by number
+	folders []*node                    // folder and epoch statements, by number
+	about   map[shoal.DeviceID][]*node // admit, role and revoke statements about a device
+	signers map[shoal.DeviceID]*signerShare
+	made    map[shoal.FolderID]*node // folder statements
+	epochs  map[shoal.FolderID][]*node
+	sealed  map[shoal.DeviceID][]sealedFor // envelopes by recipient
+	heads   map[Hash]*node
+	bytes   int
+
+	held heldStatements
+
+	// What was worked out from them, and is thrown away when the set grows.
+	state   *State
+	verdict *evaluation // changes with membership statements only
+	readers map[*past][]shoal.DeviceID
+	names   *Identity
+	rings   map[shoal.DeviceID]map[shoal.FolderID]*keyRing
 }
 
-// NewRoster returns an empty set. The first genesis statement that Add accepts decides which mesh it is.
-func NewRoster() *Roster { return &Roster{} }
+// signerShare is what one signer has put into the roster.
+type signerShare struct {
+	count, bytes int
+	tips         []*node // ends of its chain; more than one after a fork
+}
 
-// Add adds one statement as it travelled. added is false when it was there already or is held because a statement that it
-// names is missing. Errors: ErrForged, ErrMalformed, ErrTooLarge, ErrOtherMesh, ErrRefused, ErrFull.
-func (r *Roster) Add(raw []byte) (added bool, err error) { return false, ErrMalformed }
+type sealedFor struct {
+	by *node
+	envelope
+}
 
-// OpenNames lets the states of this roster show the names of devices and folders, as far as id has the keys.
-func (r *Roster) OpenNames(id *Identity) {}
+// NewRoster returns an empty set. The first genesis statement that Add accepts decides which mesh it is: a caller who expects
+// a certain mesh compares Mesh.
+func NewRoster() *Roster {
+	return &Roster{
+		byHash: map[Hash]*node{}, about: map[shoal.DeviceID][]*node{}, signers: map[shoal.DeviceID]*signerShare{},
+		made: map[shoal.FolderID]*node{}, epochs: map[shoal.FolderID][]*node{},
+		sealed: map[shoal.DeviceID][]sealedFor{}, heads: map[Hash]*node{},
+		held: newHeld(), readers: map[*past][]shoal.DeviceID{}, rings: map[shoal.DeviceID]map[shoal.FolderID]*keyRing{},
+	}
+}
 
 // Mesh returns the mesh ID; zero while there is no genesis statement.
-func (r *Roster) Mesh() shoal.MeshID { return shoal.MeshID{} }
+func (r *Roster) Mesh() shoal.MeshID { return r.mesh }
 
-// Statements returns all accepted statements, each after what it names.
-func (r *Roster) Statements() [][]byte { return nil }
+// Root returns the public key of the mesh's root; zero while there is no genesis statement.
+func (r *Roster) Root() shoal.DeviceID { return r.root }
 
-// Since returns the accepted statements that are not known to somebody who has heads, each after what it names.
-func (r *Roster) Since(heads []Hash) [][]byte { return nil }
-
-// Missing returns what held statements wait for.
-func (r *Roster) Missing() []Hash { return nil }
-
-// Heads returns the statements that no other names, sorted.
-func (r *Roster) Heads() []Hash { return nil }
+// Count returns the number of accepted statements; those held are not among them.
+func (r *Roster) Count() int { return len(r.nodes) }
 
 // Has tells whether a statement is accepted.
-func (r *Roster) Has(h Hash) bool { return false }
+func (r *Roster) Has(h Hash) bool { return r.byHash[h] != nil }
 
-// Count returns the number of accepted statements.
-func (r *Roster) Count() int { return 0 }
-
-// State evaluates the set.
-func (r *Roster) State() *State { return &State{} }
-
-// Admit lets a device in and gives it the keys that by can open (a vault gets none).
-func (r *Roster) Admit(by Signer, dev shoal.DeviceID, hpkePublic []byte, name string, role Role, now time.Time) error {
-	return ErrNotAllowed
+// Heads returns the accepted statements that no other accepted one names, ascending. Equal heads mean equal rosters.
+func (r *Roster) Heads() []Hash {
+	out := make([]Hash, 0, len(r.heads))
+	for h := range r.heads {
+		out = append(out, h)
+	}
+	slices.SortFunc(out, compareHash)
+	return out
 }
 
-// Revoke shuts a device out for ever. cuts names each of its journals with the last head that counts.
-func (r *Roster) Revoke(by Signer, dev shoal.DeviceID, cuts map[shoal.JournalID]Cut, now time.Time, rand io.Reader) error {
-	return ErrNotAllowed
+// Statements returns all accepted statements as they travelled, each after what it names, which suits adding them again in
+// order. The slices must not be changed.
+func (r *Roster) Statements() [][]byte { return r.Since(nil) }
+
+// Since returns the accepted statements that somebody who has heads, and all that they name, lacks: each after what it names.
+// Heads that are not known here count for nothing. The slices must not be changed. Cost: one walk over the roster.
+func (r *Roster) Since(heads []Hash) [][]byte {
+	known := make([]bool, len(r.nodes))
+	for _, h := range heads {
+		if n := r.byHash[h]; n != nil {
+			known[n.order] = true
+		}
+	}
+	var out [][]byte
+	for i := len(r.nodes) - 1; i >= 0; i-- { // effects before causes: a known statement makes its causes known
+		n := r.nodes[i]
+		if !known[i] {
+			out = append(out, n.raw)
+			continue
+		}
+		for _, c := range n.causes {
+			known[c.order] = true
+		}
+	}
+	slices.Reverse(out)
+	return out
 }
 
-// SetRole gives a device another role; cuts as for Revoke when it takes away the right to write.
-func (r *Roster) SetRole(by Signer, dev shoal.DeviceID, role Role, cuts map[shoal.JournalID]Cut, now time.Time) error {
-	return ErrNotAllowed
+// Missing returns what held statements wait for, ascending: what to ask others for.
+func (r *Roster) Missing() []Hash {
+	return r.held.missing(func(h Hash) bool { return r.byHash[h] != nil })
 }
 
-// AddFolder makes a folder and its first epoch.
-func (r *Roster) AddFolder(by Signer, name string, now time.Time, rand io.Reader) (shoal.FolderID, error) {
-	return shoal.FolderID{}, ErrNotAllowed
+// Add adds one statement as it travelled; it takes the slice over. added is true when it became part of the set; with it may
+// have come others that were held for it. Otherwise it was there already, or it is held until what it names arrives: held
+// statements are bounded (4,096 and 16 MiB; the oldest go first) and count for nothing.
+//
+// Errors, after which the set is as before: ErrTooLarge, ErrMalformed, ErrForged, ErrOtherMesh, ErrRefused, ErrFull.
+func (r *Roster) Add(raw []byte) (added bool, err error) {
+	s, err := decodeStatement(raw)
+	if err != nil {
+		return false, err
+	}
+	if r.Has(s.hash) || r.held.has(s.hash) {
+		return false, nil
+	}
+	if r.mesh != (shoal.MeshID{}) && s.meshID() != r.mesh {
+		return false, fmt.Errorf("statement %s: %w", s.hash, ErrOtherMesh)
+	}
+	if !s.signatureHolds() {
+		return false, fmt.Errorf("statement %s: %w", s.hash, ErrForged)
+	}
+	if missing, ok := r.firstMissing(s); ok {
+		r.held.hold(s, missing)
+		return false, nil
+	}
+	if err := r.accept(s); err != nil {
+		return false, err
+	}
+	r.release(s.hash)
+	return true, nil
 }
 
-// RenameDevice gives a device another name.
-func (r *Roster) RenameDevice(by Signer, dev shoal.DeviceID, name string, now time.Time) error {
-	return ErrNotAllowed
+// firstMissing returns a statement that has to be there before s.
+func (r *Roster) firstMissing(s *statement) (Hash, bool) {
+	if s.kind == kindGenesis {
+		return Hash{}, false
+	}
+	for _, h := range append([]Hash{Hash(s.mesh)}, s.names()...) {
+		if r.byHash[h] == nil {
+			return h, true
+		}
+	}
+	return Hash{}, false
 }
 
-// RenameFolder gives a folder another name.
-func (r *Roster) RenameFolder(by Signer, f shoal.FolderID, name string, now time.Time) error {
-	return ErrNotAllowed
+// release accepts the held statements that waited for h, and for those in turn. What turns out to be refused is dropped:
+// nobody is there to hear of it, and all devices drop it alike.
+func (r *Roster) release(h Hash) {
+	ready := []Hash{h}
+	for len(ready) > 0 {
+		next := ready[0]
+		ready = ready[1:]
+		for _, s := range r.held.take(next) {
+			if s.meshID() != r.mesh {
+				continue
+			}
+			if missing, ok := r.firstMissing(s); ok {
+				r.held.hold(s, missing)
+			} else if r.accept(s) == nil {
+				ready = append(ready, s.hash)
+			}
+		}
+	}
 }
 
-// NewEpoch begins a new generation of a folder's keys.
-func (r *Roster) NewEpoch(by Signer, f shoal.FolderID, now time.Time, rand io.Reader) (shoal.EpochID, error) {
-	return shoal.EpochID{}, ErrNotAllowed
+// accept makes s part of the set. All that it names is there.
+func (r *Roster) accept(s *statement) error {
+	n := r.place(s)
+	if err := r.checkDoor(n); err != nil {
+		return fmt.Errorf("%s statement %s: %w", s.kind, s.hash, err)
+	}
+	r.insert(n)
+	return nil
 }
 
-// Tend makes what is lacking and by can make: epochs for folders that have none to write under, envelopes for devices that
-// have none. It returns the number of statements made.
-func (r *Roster) Tend(by Signer, now time.Time, rand io.Reader) (int, error) { return 0, nil }
+// place works out where s stands, without changing the roster.
+func (r *Roster) place(s *statement) *node {
+	n := &node{statement: s, order: len(r.nodes), member: -1, folder: -1}
+	n.before = views{members: emptyPast, folders: emptyPast}
+	for _, h := range s.names() {
+		c := r.byHash[h]
+		n.causes = append(n.causes, c)
+		n.depth = max(n.depth, c.depth+1)
+		n.before = n.before.union(c.upto)
+	}
+	n.link(r.byHash[s.previous])
+	n.upto = n.before
+	switch s.kind {
+	case kindGenesis, kindAdmit, kindRole, kindRevoke:
+		n.member = len(r.members)
+		n.upto.members = n.before.members.with(n.member)
+	case kindFolder, kindEpoch:
+		n.folder = len(r.folders)
+		n.upto.folders = n.before.folders.with(n.folder)
+	}
+	if s.kind == kindAdmit {
+		n.pathLength = r.pathLength(n) + 1
+	}
+	return n
+}
 
-// FolderKeys returns the keys of a folder that id can open; ErrNoKey when there is none yet, ErrUnknown when there is no such
-// folder. The zero FolderID stands for the mesh itself.
-func (r *Roster) FolderKeys(id *Identity, f shoal.FolderID) (*FolderKeys, error) {
-	return nil, ErrNoKey
+// pathLength returns the number of admissions from the root to the signer of n, as n's signer knew them.
+func (r *Roster) pathLength(n *node) int {
+	if n.signer == r.root {
+		return 0
+	}
+	shortest := MaxStatements
+	for _, a := range r.about[n.signer] {
+		if a.kind == kindAdmit && n.saw(a) {
+			shortest = min(shortest, a.pathLength)
+		}
+	}
+	return shortest
+}
+
+func (r *Roster) insert(n *node) {
+	r.nodes = append(r.nodes, n)
+	r.byHash[n.hash] = n
+	r.bytes += len(n.raw)
+	for _, c := range n.causes {
+		delete(r.heads, c.hash)
+	}
+	r.heads[n.hash] = n
+	if r.signers[n.signer] == nil {
+		r.signers[n.signer] = &signerShare{}
+	}
+	r.signers[n.signer].add(n)
+	if n.member >= 0 {
+		r.members = append(r.members, n)
+	}
+	if n.folder >= 0 {
+		r.folders = append(r.folders, n)
+	}
+	switch p := n.payload.(type) {
+	case genesis:
+		r.mesh, r.root = shoal.MeshID(n.hash), n.signer
+	case admit, giveRole, revoke:
+		d := subjectOf(p)
+		r.about[d] = append(r.about[d], n)
+	case newFolder:
+		r.made[folderIDOf(n.hash)] = n
+	case newEpoch:
+		r.epochs[p.folder] = append(r.epochs[p.folder], n)
+	case envelopes:
+		for _, e := range p.list {
+			r.sealed[e.recipient] = append(r.sealed[e.recipient], sealedFor{by: n, envelope: e})
+		}
+	}
+	r.state = nil
+	if n.member >= 0 {
+		r.verdict = nil
+	}
+}
+
+func (s *signerShare) add(n *node) {
+	s.count++
+	s.bytes += len(n.raw)
+	s.tips = slices.DeleteFunc(s.tips, func(t *node) bool { return t == n.back })
+	s.tips = append(s.tips, n)
 }

@@ -8,14 +8,14 @@ import (
 
 // State is what a set of statements says: who is in the mesh, and which folders exist. It is immutable and safe for concurrent use.
 type State struct {
-	mesh      shoal.MeshID
-	devices   []Device
-	folders   []Folder
-	problems  []Problem
-	deviceAt  map[shoal.DeviceID]int
-	folderAt  map[shoal.FolderID]int
-	cuts      map[shoal.JournalID]Cut
-	mayRecord map[shoal.DeviceID]bool // not cut: admitted, and may write
+	mesh     shoal.MeshID
+	devices  []Device
+	folders  []Folder
+	problems []Problem
+	deviceAt map[shoal.DeviceID]int
+	folderAt map[shoal.FolderID]int
+	cuts     map[shoal.JournalID]Cut
+	records  map[shoal.DeviceID]bool // devices whose records all count: in the mesh, and may write
 }
 
 // Device is one admitted device, or one that was admitted and then revoked.
@@ -83,7 +83,7 @@ func (s *State) Folder(id shoal.FolderID) (Folder, bool) {
 // MayWrite tells whether a device may add records to a folder now.
 func (s *State) MayWrite(id shoal.DeviceID, f shoal.FolderID) bool {
 	_, known := s.folderAt[f]
-	return known && s.mayRecord[id]
+	return known && s.records[id]
 }
 
 // Cut tells how much of a journal counts in a folder. cut is false when all of it does. Otherwise records above seq are void
