@@ -1,0 +1,236 @@
+package p2p
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/shoalmesh/shoal"
+)
+
+const (
+	// maxAddrBytes bounds one binary address; the longest that checkAddr lets through are DNS names.
+	maxAddrBytes = 300
+	// maxAddrs bounds the addresses that are kept of, or sent for, one device.
+	maxAddrs = 24
+)
+
+// peerIDPrefix is an identity multihash that holds libp2p's protobuf form of an Ed25519 public key (libp2p peer ID
+// specification, "Keys").
+var peerIDPrefix = []byte{0x00, 0x24, 0x08, 0x01, 0x12, 0x20}
+
+// peerID is the device's name in libp2p.
+func peerID(d shoal.DeviceID) peer.ID {
+	return peer.ID(append(bytes.Clone(peerIDPrefix), d[:]...))
+}
+
+// deviceID is the inverse of peerID; ok is false for peers whose key is not Ed25519.
+func deviceID(p peer.ID) (d shoal.DeviceID, ok bool) {
+	raw, found := strings.CutPrefix(string(p), string(peerIDPrefix))
+	if !found || len(raw) != len(d) {
+		return d, false
+	}
+	copy(d[:], raw)
+	return d, d != shoal.DeviceID{}
+}
+
+// parseAddr reads an address that a person or this device's own database gives: with or without /p2p/, which must then
+// name dev. The result has none.
+func parseAddr(s string, dev shoal.DeviceID) (ma.Multiaddr, error) {
+	if len(s) > 2*maxAddrBytes {
+		return nil, fmt.Errorf("address of %d characters: %w", len(s), ErrMalformed)
+	}
+	a, err := ma.NewMultiaddr(s)
+	if err != nil {
+		return nil, fmt.Errorf("address %q: %w", s, ErrMalformed)
+	}
+	bare, id := peer.SplitAddr(a)
+	if id != "" && id != peerID(dev) {
+		return nil, fmt.Errorf("address %q names another device: %w", s, ErrMalformed)
+	}
+	return bare, checkAddr(bare, true)
+}
+
+// decodeAddr reads a binary address that came over the network. DNS names are refused: who sends them could make
+// this device ask name servers of their choice.
+func decodeAddr(raw []byte) (ma.Multiaddr, error) {
+	if len(raw) > maxAddrBytes {
+		return nil, fmt.Errorf("address of %d bytes: %w", len(raw), ErrMalformed)
+	}
+	a, err := ma.NewMultiaddrBytes(raw)
+	if err != nil {
+		return nil, fmt.Errorf("binary address: %w", ErrMalformed)
+	}
+	return a, checkAddr(a, false)
+}
+
+// checkAddr holds the one shape that this version dials: host, then TCP port, or UDP port and QUIC.
+func checkAddr(a ma.Multiaddr, names bool) error {
+	var codes []int
+	for _, c := range a {
+		codes = append(codes, c.Protocol().Code)
+	}
+	fault := func(why string) error { return fmt.Errorf("address %s: %s: %w", a, why, ErrMalformed) }
+	if len(codes) < 2 {
+		return fault("too short")
+	}
+	switch codes[0] {
+	case ma.P_IP4, ma.P_IP6:
+		ip, err := manet.ToIP(a)
+		if err != nil || ip.IsUnspecified() || ip.IsMulticast() {
+			return fault("no host address")
+		}
+	case ma.P_DNS, ma.P_DNS4, ma.P_DNS6:
+		if !names {
+			return fault("names are not accepted here")
+		}
+	default:
+		return fault("unknown kind")
+	}
+	tcp := len(codes) == 2 && codes[1] == ma.P_TCP
+	quic := len(codes) == 3 && codes[1] == ma.P_UDP && codes[2] == ma.P_QUIC_V1
+	if !tcp && !quic {
+		return fault("neither TCP nor QUIC")
+	}
+	if a[1].Value() == "0" {
+		return fault("port 0")
+	}
+	return nil
+}
+
+// isTCP tells TCP from QUIC for an address that checkAddr accepted.
+func isTCP(a ma.Multiaddr) bool {
+	_, err := a.ValueForProtocol(ma.P_TCP)
+	return err == nil
+}
+
+// isRelayed tells whether a runs through a relay.
+func isRelayed(a ma.Multiaddr) bool {
+	_, err := a.ValueForProtocol(ma.P_CIRCUIT)
+	return err == nil
+}
+
+// isLinkLocal tells whether a needs an interface name to be of use, which no other device can know.
+func isLinkLocal(a ma.Multiaddr) bool {
+	ip, err := manet.ToIP(a)
+	return err == nil && ip.To4() == nil && ip.IsLinkLocalUnicast()
+}
+
+// isNear tells whether a is on this machine or on a local network: private, or in one of the networks that the
+// machine's interfaces are attached to.
+func isNear(a ma.Multiaddr, attached []netip.Prefix) bool {
+	ip, err := manet.ToIP(a)
+	if err != nil {
+		return false
+	}
+	if ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast() {
+		return true
+	}
+	addr, ok := netip.AddrFromSlice(ip)
+	if !ok {
+		return false
+	}
+	addr = addr.Unmap()
+	for _, p := range attached {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// attachedNetworks lists the networks of this machine's interfaces; what cannot be read is left out.
+func attachedNetworks() []netip.Prefix {
+	var out []netip.Prefix
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	for _, a := range addrs {
+		n, ok := a.(*net.IPNet)
+		if !ok {
+			continue
+		}
+		if p, err := netip.ParsePrefix(n.String()); err == nil {
+			out = append(out, p.Masked())
+		}
+	}
+	return out
+}
+
+// attached remembers attachedNetworks for a while, because reading them costs a few system calls. Safe for concurrent use.
+type attached struct {
+	clock func() time.Time
+
+	mu   sync.Mutex // guards nets, read
+	nets []netip.Prefix
+	read time.Time
+}
+
+func (c *attached) networks() []netip.Prefix {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.clock()
+	if age := now.Sub(c.read); c.read.IsZero() || age < 0 || age > 10*time.Second {
+		c.nets, c.read = attachedNetworks(), now
+	}
+	return c.nets
+}
+
+// addrOrder sorts addresses for others: local networks, then the internet, then this machine alone; IPv4 and TCP first.
+func addrOrder(a ma.Multiaddr) int {
+	n := 0
+	ip, err := manet.ToIP(a)
+	switch {
+	case err == nil && ip.IsLoopback():
+		n = 20
+	case !isNear(a, nil):
+		n = 10
+	}
+	if err == nil && ip.To4() == nil {
+		n += 2
+	}
+	if !isTCP(a) {
+		n++
+	}
+	return n
+}
+
+// transportOf names the kind of a connection to a.
+func transportOf(a ma.Multiaddr) Transport {
+	switch {
+	case isRelayed(a):
+		return TransportRelay
+	case isNear(a, attachedNetworks()):
+		return TransportLAN
+	default:
+		return TransportDirect
+	}
+}
+
+// fullAddr is the printed form with /p2p/.
+func fullAddr(a ma.Multiaddr, dev shoal.DeviceID) string {
+	return a.String() + "/p2p/" + dev.String()
+}
+
+// uniqueAddrs keeps the first of equal addresses, and at most max.
+func uniqueAddrs(addrs []ma.Multiaddr, max int) []ma.Multiaddr {
+	seen := make(map[string]bool, len(addrs))
+	var out []ma.Multiaddr
+	for _, a := range addrs {
+		key := string(a.Bytes())
+		if !seen[key] && len(out) < max {
+			seen[key] = true
+			out = append(out, a)
+		}
+	}
+	return out
+}

@@ -1,0 +1,270 @@
+package p2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/p2p/internal/wire"
+)
+
+const (
+	// dialWait bounds a dial, all addresses and the TLS handshake included.
+	dialWait = 10 * time.Second
+	// maxDials bounds the devices that are dialed at once.
+	maxDials = 16
+)
+
+// dialer is the dial plan behind a lock, with a bell for the loop that carries it out. Safe for concurrent use.
+type dialer struct {
+	clock func() time.Time
+	bell  chan struct{} // depth 1; full means the loop is awake already
+
+	mu     sync.Mutex // guards plan, active
+	plan   *dialPlan
+	active int
+}
+
+func newDialer(clock func() time.Time) *dialer {
+	return &dialer{clock: clock, bell: make(chan struct{}, 1), plan: newDialPlan()}
+}
+
+// change applies f to the plan and lets the loop look at it.
+func (d *dialer) change(f func(p *dialPlan, now time.Time)) {
+	d.mu.Lock()
+	f(d.plan, d.clock())
+	d.mu.Unlock()
+	select {
+	case d.bell <- struct{}{}:
+	default:
+	}
+}
+
+// take returns the devices to dial now, and how long to sleep if nothing happens.
+func (d *dialer) take() (due []shoal.DeviceID, pause time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.clock()
+	due = d.plan.due(now, maxDials-d.active)
+	d.active += len(due)
+	pause = time.Hour
+	if at, ok := d.plan.next(); ok && d.active < maxDials {
+		pause = max(at.Sub(now), time.Millisecond)
+	}
+	return due, pause
+}
+
+// done returns the place that a dial held, and notes its failure.
+func (d *dialer) done(dev shoal.DeviceID, failed bool) {
+	d.change(func(p *dialPlan, now time.Time) {
+		d.active--
+		if failed {
+			p.failed(now, dev, rand.Float64())
+		}
+	})
+}
+
+// runDials carries the plan out until ctx ends, and waits for the links that it has made.
+func (h *Host) runDials(ctx context.Context) {
+	var dials sync.WaitGroup
+	defer dials.Wait()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			// The links that the dials have become end with the host.
+			h.stop()
+			return
+		case <-timer.C:
+		case <-h.dials.bell:
+		}
+		due, pause := h.dials.take()
+		for _, dev := range due {
+			dials.Go(func() { h.dialMember(dev) })
+		}
+		timer.Reset(pause)
+	}
+}
+
+// dialMember dials dev, makes a link and serves it until it ends.
+func (h *Host) dialMember(dev shoal.DeviceID) {
+	l, err := h.connect(h.life, dev)
+	h.dials.done(dev, err != nil)
+	if err != nil {
+		h.log.Debug("dial", "device", dev.String(), "err", err)
+		return
+	}
+	h.serveLink(l)
+}
+
+// connect dials all known addresses of dev at once and makes a link over the connection that comes first.
+func (h *Host) connect(ctx context.Context, dev shoal.DeviceID) (*link, error) {
+	if h.links.of(dev) != nil {
+		return nil, errDuplicate
+	}
+	conn, err := h.dial(ctx, dev)
+	if err != nil {
+		return nil, err
+	}
+	if conn.Stat().Direction == network.DirInbound {
+		// The other side was faster; it is its turn to make the link. If it does not, the connection is idle and goes.
+		return nil, errDuplicate
+	}
+	ctx, cancel := context.WithTimeout(ctx, handshakeWait)
+	defer cancel()
+	raw, err := openStream(ctx, conn, linkProtocol)
+	if err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("link with %s: %w", dev.Short(), err)
+	}
+	return h.makeLink(ctx, raw, dev, true)
+}
+
+// dial returns a connection with dev: the one that is there, or the first that its addresses give.
+func (h *Host) dial(ctx context.Context, dev shoal.DeviceID) (network.Conn, error) {
+	p := peerID(dev)
+	addrs := h.book.addrs(dev)
+	if r, ok := h.here.find(dev); ok {
+		addrs = append(addrs, r.addrs...)
+	}
+	store := h.net.Peerstore()
+	store.ClearAddrs(p)
+	store.AddAddrs(p, addrs, peerstore.TempAddrTTL)
+	if s, ok := h.net.Network().(*swarm.Swarm); ok {
+		s.Backoff().Clear(p) // pauses are ours to decide: see redialPauses
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialWait)
+	defer cancel()
+	conn, err := h.net.Network().DialPeer(ctx, p)
+	if err != nil {
+		return nil, fmt.Errorf("dial %s: %w", dev.Short(), err)
+	}
+	return conn, nil
+}
+
+// acceptLink serves a link that the other side opens.
+func (h *Host) acceptLink(raw network.Stream) {
+	if !h.enter() {
+		_ = raw.Reset()
+		return
+	}
+	defer h.leave()
+	dev, ok := deviceID(raw.Conn().RemotePeer())
+	ctx, cancel := context.WithTimeout(h.life, handshakeWait)
+	defer cancel()
+	select {
+	case <-h.started:
+	case <-ctx.Done():
+		ok = false
+	}
+	if !ok {
+		_ = raw.Reset()
+		return
+	}
+	l, err := h.makeLink(ctx, raw, dev, false)
+	if err != nil {
+		h.log.Debug("refuse link", "device", dev.String(), "err", err)
+		return
+	}
+	h.serveLink(l)
+}
+
+// makeLink does the handshake on raw. The device with the lower ID decides. On an error the connection is closed,
+// unless another link runs on it.
+func (h *Host) makeLink(ctx context.Context, raw network.Stream, dev shoal.DeviceID, outbound bool) (*link, error) {
+	l := newLink(h.life, &stream{Stream: raw, count: &h.count}, dev, outbound)
+	if !h.links.add(l) {
+		_ = raw.Reset()
+		return nil, errDuplicate
+	}
+	deadline, _ := ctx.Deadline()
+	_ = l.stream.SetDeadline(deadline) // an error shows at the next Read
+	stop := context.AfterFunc(ctx, func() { _ = raw.Reset() })
+	err := h.agree(ctx, l)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		h.closeLink(l)
+		return nil, fmt.Errorf("link with %s: %w", dev.Short(), err)
+	}
+	_ = l.stream.SetDeadline(time.Time{})
+	return l, nil
+}
+
+// agree exchanges hellos and verdict, and raises the link.
+func (h *Host) agree(ctx context.Context, l *link) error {
+	if err := l.greet(h.run); err != nil {
+		return err
+	}
+	admitted := h.cfg.Gate(l.dev)
+	decides := h.self.Compare(l.dev) < 0
+	if !admitted {
+		if decides {
+			_ = l.tellVerdict(wire.Answer_ANSWER_NOT_ADMITTED) // a courtesy; the connection is closed anyway
+		}
+		return errNotAdmitted
+	}
+	if decides {
+		if !h.links.claim(ctx, l) {
+			return errors.Join(errDuplicate, l.tellVerdict(wire.Answer_ANSWER_DUPLICATE))
+		}
+		if err := l.tellVerdict(wire.Answer_ANSWER_YES); err != nil {
+			return err
+		}
+	} else if err := l.hearVerdict(); err != nil {
+		return err
+	}
+	if !h.links.raise(l, decides, h.cfg.Clock()) {
+		return errDuplicate
+	}
+	return nil
+}
+
+// serveLink runs a link that is up until it ends, and closes its connection.
+func (h *Host) serveLink(l *link) {
+	if l.outbound {
+		h.book.learn(l.dev, []ma.Multiaddr{l.conn.RemoteMultiaddr()})
+	}
+	l.tell(h.tellable()...)
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		if err := l.write(h.cfg.Heartbeat); err != nil {
+			h.log.Debug("link ends", "device", l.dev.String(), "err", err)
+		}
+		_ = l.conn.Close() // ends the reader
+	})
+	err := l.read(func(r *addressRecord) { h.hear(l, r) })
+	h.log.Debug("link ends", "device", l.dev.String(), "err", err)
+	h.closeLink(l)
+	writer.Wait()
+}
+
+// closeLink ends l and its connection, and with it every stream on it.
+func (h *Host) closeLink(l *link) {
+	h.links.remove(l)
+	_ = l.conn.Close() // closing has no error that anybody could act on
+}
+
+// linkUp and linkDown run under the link table's lock: they must not block.
+func (h *Host) linkUp(l *link) {
+	h.log.Info("device is up", "device", l.dev.String(), "address", l.conn.RemoteMultiaddr().String())
+	h.dials.change(func(p *dialPlan, _ time.Time) { p.up(l.dev) })
+	h.events.push(Event{Device: l.dev, Up: true})
+}
+
+func (h *Host) linkDown(l *link) {
+	h.log.Info("device is down", "device", l.dev.String())
+	h.dials.change(func(p *dialPlan, now time.Time) { p.down(now, l.dev, rand.Float64()) })
+	h.events.push(Event{Device: l.dev, Up: false})
+}

@@ -1,0 +1,84 @@
+package p2p
+
+import (
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+)
+
+const (
+	// idleWait is how long an inbound connection may stay without link and without pairing.
+	idleWait = 15 * time.Second
+	// maxGuests bounds the connections of devices that the gate does not admit: whoever pairs needs one.
+	maxGuests = 8
+)
+
+// idleConns closes inbound connections that are good for nothing: somebody who passes the gate, or comes as a guest,
+// and then says nothing. Safe for concurrent use.
+type idleConns struct {
+	mu     sync.Mutex // guards all below
+	timers map[network.Conn]*time.Timer
+	guests map[network.Conn]bool
+	ended  bool
+}
+
+func newIdleConns() *idleConns {
+	return &idleConns{timers: make(map[network.Conn]*time.Timer), guests: make(map[network.Conn]bool)}
+}
+
+// notifiee tells idleConns of connections that come and go.
+func (c *idleConns) notifiee(h *Host) network.Notifiee {
+	return &network.NotifyBundle{
+		ConnectedF: func(_ network.Network, conn network.Conn) {
+			if conn.Stat().Direction != network.DirInbound {
+				return
+			}
+			dev, ok := deviceID(conn.RemotePeer())
+			guest := !ok || !h.cfg.Gate(dev)
+			used := func() bool { return h.links.on(conn) != nil || h.pairs.serves(conn) }
+			if !c.watch(conn, guest, used) {
+				_ = conn.Close()
+			}
+		},
+		DisconnectedF: func(_ network.Network, conn network.Conn) { c.forget(conn) },
+	}
+}
+
+// watch closes conn after idleWait unless it is used then. False: there are too many guests.
+func (c *idleConns) watch(conn network.Conn, guest bool, used func() bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended || guest && len(c.guests) >= maxGuests {
+		return false
+	}
+	if guest {
+		c.guests[conn] = true
+	}
+	c.timers[conn] = time.AfterFunc(idleWait, func() {
+		if !used() {
+			_ = conn.Close()
+		}
+	})
+	return true
+}
+
+func (c *idleConns) forget(conn network.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t := c.timers[conn]; t != nil {
+		t.Stop()
+	}
+	delete(c.timers, conn)
+	delete(c.guests, conn)
+}
+
+// stop ends all timers; connections are closed by the host.
+func (c *idleConns) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+	for _, t := range c.timers {
+		t.Stop()
+	}
+}

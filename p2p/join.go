@@ -1,0 +1,343 @@
+package p2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"filippo.io/cpace"
+	"github.com/libp2p/go-libp2p/core/network"
+	ma "github.com/multiformats/go-multiaddr"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/mesh"
+	"github.com/shoalmesh/shoal/p2p/internal/wire"
+)
+
+const (
+	// reachWait is how long Join looks for the inviter, and tries again after a connection broke.
+	reachWait = 30 * time.Second
+	// maxInviters bounds how many inviters with the nameplate of a code are tried: each may be an impostor, and gets
+	// one guess at the words.
+	maxInviters = 3
+)
+
+// Join asks an inviter for admission with a code or ticket and waits until it was granted. me gives this device's name
+// and HPKE key; the other fields are ignored. progress, if not nil, is told in plain words what is going on, from this
+// goroutine. It returns who let this device in, and what that device gave it. While it runs the gate lets the
+// inviter be dialed, and nobody else. Errors: ErrMalformedTicket, ErrWrongCode (the code is burnt now), ErrExpired,
+// ErrUsed, ErrDenied, ErrNotAdmitted, ErrUnreachable (nobody found or nobody answered for 30 s), ErrClosed, or ctx's.
+// The host need not Run yet. If the connection breaks while a person is being asked, Join asks again by itself.
+func (h *Host) Join(ctx context.Context, codeOrTicket string, me Guest, progress func(string)) (shoal.DeviceID, []byte, error) {
+	if err := me.validateSelf(); err != nil {
+		return shoal.DeviceID{}, nil, err
+	}
+	if progress == nil {
+		progress = func(string) {}
+	}
+	if !h.enter() {
+		return shoal.DeviceID{}, nil, ErrClosed
+	}
+	defer h.leave()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(h.life, cancel)()
+	g := &joiner{h: h, me: me, progress: progress}
+	if strings.HasPrefix(strings.ToLower(strings.TrimSpace(codeOrTicket)), ticketPrefix) {
+		t, err := ParseTicket(codeOrTicket)
+		if err != nil {
+			return shoal.DeviceID{}, nil, err
+		}
+		welcome, err := g.byTicket(ctx, t)
+		return t.Inviter, welcome, err
+	}
+	c, err := parseCode(codeOrTicket)
+	if err != nil {
+		return shoal.DeviceID{}, nil, err
+	}
+	return g.byCode(ctx, c)
+}
+
+// joiner is one Join.
+type joiner struct {
+	h        *Host
+	me       Guest
+	progress func(string)
+	lastTold string
+}
+
+// tell reports each new state once.
+func (g *joiner) tell(format string, args ...any) {
+	if s := fmt.Sprintf(format, args...); s != g.lastTold {
+		g.lastTold = s
+		g.progress(s)
+	}
+}
+
+// final tells whether an error is an answer that trying again would not change.
+func final(err error) bool {
+	for _, answer := range []error{ErrWrongCode, ErrExpired, ErrUsed, ErrDenied, ErrNotAdmitted, ErrMalformed, ErrForged} {
+		if errors.Is(err, answer) {
+			return true
+		}
+	}
+	return false
+}
+
+func (g *joiner) byTicket(ctx context.Context, t Ticket) ([]byte, error) {
+	var addrs []ma.Multiaddr
+	for _, s := range t.Addrs {
+		a, err := parseAddr(s, t.Inviter)
+		if err != nil {
+			return nil, fmt.Errorf("ticket: %w", ErrMalformedTicket)
+		}
+		addrs = append(addrs, a)
+	}
+	return g.persist(ctx, t.Inviter, addrs, func(ctx context.Context, s *pairStream) ([]byte, error) {
+		return g.prove(ctx, s, t.Inviter, &t, code{})
+	})
+}
+
+// persist runs a try again and again until it brings an answer, or the inviter has not been reached for reachWait.
+func (g *joiner) persist(ctx context.Context, inviter shoal.DeviceID, addrs []ma.Multiaddr, try func(context.Context, *pairStream) ([]byte, error)) ([]byte, error) {
+	g.h.book.learn(inviter, addrs)
+	defer g.h.gate.join(inviter)()
+	lastSeen := time.Now()
+	for failures := 1; ; failures++ {
+		g.tell("connecting to the inviter")
+		reached, welcome, err := g.try(ctx, inviter, try)
+		if err == nil || final(err) {
+			return welcome, err
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		g.h.log.Debug("join", "device", inviter.String(), "err", err)
+		if reached {
+			lastSeen, failures = time.Now(), 1
+		}
+		if time.Since(lastSeen) > reachWait {
+			return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+		}
+		if err := sleep(ctx, min(redialPause(failures, 0), 3*time.Second)); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// try dials once and runs f on a pairing stream; reached says whether the inviter spoke.
+func (g *joiner) try(ctx context.Context, inviter shoal.DeviceID, f func(context.Context, *pairStream) ([]byte, error)) (reached bool, welcome []byte, err error) {
+	conn, err := g.h.dial(ctx, inviter)
+	if err != nil {
+		return false, nil, err
+	}
+	raw, err := openStream(ctx, conn, pairProtocol)
+	if err != nil {
+		_ = conn.Close()
+		return false, nil, err
+	}
+	s := newPairStream(raw, &g.h.count)
+	stop := context.AfterFunc(ctx, func() { _ = raw.Reset() })
+	defer stop()
+	welcome, err = f(ctx, s)
+	_ = s.Close()
+	closeWhenIdle(conn)
+	return true, welcome, err
+}
+
+// closeWhenIdle ends a pairing connection; links are made anew, over a connection that both gates have let through.
+func closeWhenIdle(conn network.Conn) { _ = conn.Close() }
+
+// prove runs the guest's side of the protocol with a ticket, or with a code if t is nil.
+func (g *joiner) prove(ctx context.Context, s *pairStream, inviter shoal.DeviceID, t *Ticket, c code) ([]byte, error) {
+	begin := &wire.Begin{}
+	var pake *cpace.State
+	if t != nil {
+		begin.Invite = inviteName(t.secret)
+	} else {
+		var err error
+		begin.Nameplate = c.plate
+		if begin.Pake, pake, err = cpace.Start(c.words, pakeContext(g.h.self, inviter, c.plate)); err != nil {
+			return nil, fmt.Errorf("key exchange: %w", err)
+		}
+	}
+	if err := s.send(&wire.Pair{Kind: &wire.Pair_Begin{Begin: begin}}, pairStep); err != nil {
+		return nil, err
+	}
+	m, err := s.receive(maxPairFrame, pairStep)
+	if err != nil {
+		return nil, err
+	}
+	p := &pairing{guest: g.h.self, inviter: inviter, begin: begin}
+	if err := takeOffer(p, m.GetOffer(), t, pake); err != nil {
+		return nil, err
+	}
+	if err := g.sendProof(s, p); err != nil {
+		return nil, err
+	}
+	return g.awaitWelcome(s, p)
+}
+
+// takeOffer checks the inviter's offer against the ticket, or finishes the key exchange.
+func takeOffer(p *pairing, o *wire.Offer, t *Ticket, pake *cpace.State) error {
+	p.role, p.offerPake = mesh.Role(min(o.GetRole(), 255)), o.GetPake()
+	if len(o.GetMesh()) != len(p.mesh) || p.role.Validate() != nil {
+		return fmt.Errorf("offer: %w", ErrMalformed)
+	}
+	copy(p.mesh[:], o.Mesh)
+	if t != nil {
+		if p.mesh != t.Mesh || p.role != t.Role || len(p.offerPake) != 0 {
+			return fmt.Errorf("offer differs from the ticket: %w", ErrMalformed)
+		}
+		p.key = t.secret[:]
+		return nil
+	}
+	key, err := pake.Finish(p.offerPake)
+	if err != nil {
+		return fmt.Errorf("key exchange: %w", ErrMalformed)
+	}
+	p.key = key
+	return nil
+}
+
+func (g *joiner) sendProof(s *pairStream, p *pairing) error {
+	var err error
+	if p.guestInfo, err = proto.Marshal(&wire.Guest{Name: g.me.Name, Hpke: g.me.HPKE}); err != nil {
+		return fmt.Errorf("encode guest: %w", err)
+	}
+	proof := &wire.Proof{Guest: p.guestInfo, Confirmation: p.confirmation(ctxGuestConfirm)}
+	if own, err := signRecord(g.h.cfg.Identity, max(1, g.h.cfg.Clock().UnixMilli()), g.h.ownAddrs()); err == nil {
+		proof.Addresses = own.raw
+	}
+	return s.send(&wire.Pair{Kind: &wire.Pair_Proof{Proof: proof}}, pairStep)
+}
+
+// awaitWelcome checks that the inviter knows the secret too, and waits for its answer.
+func (g *joiner) awaitWelcome(s *pairStream, p *pairing) ([]byte, error) {
+	m, err := s.receive(maxPairFrame, pairStep)
+	if err != nil {
+		return nil, err
+	}
+	if !p.confirms(ctxInvitConfirm, m.GetAccept().GetConfirmation()) {
+		return nil, fmt.Errorf("the inviter does not know the secret: %w", ErrWrongCode)
+	}
+	if r, err := openRecord(m.GetAccept().GetAddresses()); err == nil && r.device == p.inviter {
+		g.h.book.accept(r)
+	}
+	g.tell("waiting for approval on the other device")
+	if m, err = s.receive(maxWelcome+1024, 0); err != nil {
+		return nil, err
+	}
+	w := m.GetWelcome()
+	if w == nil {
+		return nil, fmt.Errorf("welcome: %w", ErrMalformed)
+	}
+	// The inviter would only wait for it in vain.
+	_ = s.send(&wire.Pair{Kind: &wire.Pair_Done{Done: &wire.Done{}}}, pairStep)
+	_ = s.CloseWrite()
+	_, _ = s.receive(maxPairFrame, pairStep)
+	return w.Welcome, nil
+}
+
+// byCode looks for inviters that show the nameplate and tries them one after the other.
+func (g *joiner) byCode(ctx context.Context, c code) (shoal.DeviceID, []byte, error) {
+	look, cancel := context.WithTimeout(ctx, reachWait)
+	defer cancel()
+	found := make(chan inviterFound) // unbuffered; sent on and closed by search
+	done := make(chan struct{})
+	go func() { // ends with look, which byCode cancels and waits for
+		defer close(done)
+		g.h.search(look, c.plate, found)
+	}()
+	defer func() {
+		cancel()
+		for range found { // let search go
+		}
+		<-done
+	}()
+	g.tell("looking for the inviter")
+	tried := make(map[shoal.DeviceID]bool)
+	var last error
+	for len(tried) < maxInviters {
+		var f inviterFound
+		var ok bool
+		if last != nil && !errors.Is(last, ErrExpired) {
+			// Somebody has answered; others are tried only if they are known already.
+			select {
+			case f, ok = <-found:
+			case <-time.After(time.Second):
+			}
+		} else {
+			f, ok = <-found
+		}
+		if !ok {
+			break
+		}
+		if tried[f.device] || f.device == g.h.self {
+			continue
+		}
+		tried[f.device] = true
+		welcome, err := g.persist(ctx, f.device, f.addrs, func(ctx context.Context, s *pairStream) ([]byte, error) {
+			return g.prove(ctx, s, f.device, nil, c)
+		})
+		if err == nil || ctx.Err() != nil {
+			return f.device, welcome, err
+		}
+		last = err
+	}
+	if ctx.Err() != nil {
+		return shoal.DeviceID{}, nil, ctx.Err()
+	}
+	if last == nil {
+		last = fmt.Errorf("nobody shows the code's number on this network: %w", ErrUnreachable)
+	}
+	return shoal.DeviceID{}, nil, last
+}
+
+// inviterFound is somebody who shows a nameplate.
+type inviterFound struct {
+	device shoal.DeviceID
+	addrs  []ma.Multiaddr
+}
+
+// search sends everybody who shows a nameplate, again and again, until ctx ends; then it closes found.
+func (h *Host) search(ctx context.Context, plate uint32, found chan<- inviterFound) {
+	defer close(found)
+	heard := h.mdns.search(ctx, plate)
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		for _, r := range h.here.inviters(plate) {
+			select {
+			case found <- inviterFound{device: r.device, addrs: r.addrs}:
+			case <-ctx.Done():
+				return
+			}
+		}
+		select {
+		case f := <-heard:
+			select {
+			case found <- f:
+			case <-ctx.Done():
+				return
+			}
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,312 @@
+package p2p
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/p2p/internal/wire"
+)
+
+const (
+	linkProtocol = "/shoal/link/1"
+	// maxLinkFrame bounds a frame on a link: the biggest is an address record.
+	maxLinkFrame = maxRecordBytes + 256
+	// handshakeWait bounds the handshake of a link, the judging of a second connection included.
+	handshakeWait = 10 * time.Second
+	// probeWait is how long an older link may take to show that it lives when a second connection asks for its place.
+	probeWait = 3 * time.Second
+	// silentBeats is the number of heartbeats without a sign of life after which a link is given up.
+	silentBeats = 3
+)
+
+var (
+	errDuplicate   = errors.New("another connection with this device is in use")
+	errNotAdmitted = errors.New("the device is not admitted")
+	errSilent      = errors.New("the device is silent")
+)
+
+// link is the connection with one device that is in use, and its control stream. States:
+//
+//	new --handshake: yes--> up --end--> gone
+//	new --anything else--> gone
+type link struct {
+	// set once, before the link is shared
+	dev      shoal.DeviceID
+	conn     network.Conn
+	stream   *stream
+	in       *bufio.Reader // over stream; used by one goroutine at a time
+	outbound bool          // this side dialed
+
+	// set before up is closed
+	run   uint64 // the other side's number of its run
+	since time.Time
+
+	up   chan struct{}   // closed by linkTable.raise
+	gone chan struct{}   // closed by end
+	end  func()          // closes gone, once
+	live context.Context // ends with gone; handlers of streams over this link run in it
+
+	heardAt atomic.Int64 // unix nanoseconds of the last byte from the other side
+	outbox  outbox
+}
+
+// outbox is what the writer of a link is to send. It is bounded by what it holds: at most one record per device, one
+// ping and one pong at a time.
+type outbox struct {
+	wake chan struct{} // depth 1; full means the writer is awake already
+
+	mu      sync.Mutex // guards all below
+	records map[shoal.DeviceID]*addressRecord
+	ping    uint64 // number to ask for; 0: none
+	pong    uint64 // number to answer; 0: none
+	pings   uint64 // the last number that was used
+	waiting map[uint64]chan struct{}
+}
+
+func newLink(parent context.Context, s *stream, dev shoal.DeviceID, outbound bool) *link {
+	ctx, cancel := context.WithCancel(parent)
+	l := &link{
+		dev: dev, conn: s.Conn(), stream: s, outbound: outbound,
+		in: bufio.NewReaderSize(s, 4<<10),
+		up: make(chan struct{}), gone: make(chan struct{}), live: ctx,
+		outbox: outbox{
+			wake:    make(chan struct{}, 1),
+			records: make(map[shoal.DeviceID]*addressRecord),
+			waiting: make(map[uint64]chan struct{}),
+		},
+	}
+	l.end = sync.OnceFunc(func() {
+		cancel()
+		close(l.gone)
+	})
+	s.heard = l.heard
+	l.heard()
+	return l
+}
+
+// heard notes a sign of life. Real time, not Config.Clock: it measures a pause, it does not date anything.
+func (l *link) heard() { l.heardAt.Store(time.Now().UnixNano()) }
+
+// silence is how long nothing was heard.
+func (l *link) silence() time.Duration { return time.Since(time.Unix(0, l.heardAt.Load())) }
+
+// isUp tells whether the handshake is over and the link has not ended.
+func (l *link) isUp() bool {
+	select {
+	case <-l.gone:
+		return false
+	default:
+	}
+	select {
+	case <-l.up:
+		return true
+	default:
+		return false
+	}
+}
+
+func (l *link) send(m *wire.Link) error {
+	raw, err := proto.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("encode link message: %w", err)
+	}
+	return WriteFrame(l.stream, raw)
+}
+
+func (l *link) receive() (*wire.Link, error) {
+	raw, err := ReadFrame(l.in, maxLinkFrame)
+	if err != nil {
+		return nil, err
+	}
+	var m wire.Link
+	if err := proto.Unmarshal(raw, &m); err != nil {
+		return nil, fmt.Errorf("link message: %w", ErrMalformed)
+	}
+	return &m, nil
+}
+
+// greet exchanges hellos: the dialing side speaks first.
+func (l *link) greet(ownRun uint64) error {
+	hello := &wire.Link{Kind: &wire.Link_Hello{Hello: &wire.Hello{Run: ownRun}}}
+	if l.outbound {
+		if err := l.send(hello); err != nil {
+			return err
+		}
+	}
+	m, err := l.receive()
+	if err != nil {
+		return err
+	}
+	if l.run = m.GetHello().GetRun(); l.run == 0 {
+		return fmt.Errorf("hello: %w", ErrMalformed)
+	}
+	if !l.outbound {
+		return l.send(hello)
+	}
+	return nil
+}
+
+// hearVerdict waits for the word of the device that decides.
+func (l *link) hearVerdict() error {
+	m, err := l.receive()
+	if err != nil {
+		return err
+	}
+	switch m.GetVerdict().GetAnswer() {
+	case wire.Answer_ANSWER_YES:
+		return nil
+	case wire.Answer_ANSWER_DUPLICATE:
+		return errDuplicate
+	case wire.Answer_ANSWER_NOT_ADMITTED:
+		return errNotAdmitted
+	default:
+		return fmt.Errorf("verdict: %w", ErrMalformed)
+	}
+}
+
+func (l *link) tellVerdict(a wire.Answer) error {
+	return l.send(&wire.Link{Kind: &wire.Link_Verdict{Verdict: &wire.Verdict{Answer: a}}})
+}
+
+// poke wakes the writer.
+func (o *outbox) poke() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// tell queues records for the other side; of one device only the last given is sent.
+func (l *link) tell(records ...*addressRecord) {
+	l.outbox.mu.Lock()
+	for _, r := range records {
+		l.outbox.records[r.device] = r
+	}
+	l.outbox.mu.Unlock()
+	l.outbox.poke()
+}
+
+// probe asks for a sign of life and says whether it came within wait.
+func (l *link) probe(ctx context.Context, wait time.Duration) bool {
+	o := &l.outbox
+	answered := make(chan struct{})
+	o.mu.Lock()
+	o.pings++
+	n := o.pings
+	o.ping = n
+	o.waiting[n] = answered
+	o.mu.Unlock()
+	defer func() {
+		o.mu.Lock()
+		delete(o.waiting, n)
+		o.mu.Unlock()
+	}()
+	o.poke()
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-answered:
+		return true
+	case <-timer.C:
+	case <-l.gone:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// answered notes a pong. An answer to a later ping counts for all before it: pings may be merged in the outbox.
+func (o *outbox) answered(n uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for asked, ch := range o.waiting {
+		if asked <= n {
+			close(ch)
+			delete(o.waiting, asked)
+		}
+	}
+}
+
+// take empties the outbox into messages.
+func (o *outbox) take() []*wire.Link {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var out []*wire.Link
+	if o.pong != 0 {
+		out = append(out, &wire.Link{Kind: &wire.Link_Pong{Pong: &wire.Ping{Number: o.pong}}})
+	}
+	if o.ping != 0 {
+		out = append(out, &wire.Link{Kind: &wire.Link_Ping{Ping: &wire.Ping{Number: o.ping}}})
+	}
+	for _, r := range o.records {
+		out = append(out, &wire.Link{Kind: &wire.Link_Addresses{Addresses: r.raw}})
+	}
+	o.ping, o.pong = 0, 0
+	clear(o.records)
+	return out
+}
+
+// write sends what the outbox holds and a heartbeat now and then, until the link or the host ends, or the other side is
+// silent for too long. A heartbeat is a ping with number 0; nobody answers it.
+func (l *link) write(heartbeat time.Duration) error {
+	tick := time.NewTicker(heartbeat)
+	defer tick.Stop()
+	for {
+		var msgs []*wire.Link
+		select {
+		case <-l.live.Done():
+			return nil
+		case <-l.outbox.wake:
+			msgs = l.outbox.take()
+		case <-tick.C:
+			if l.silence() > silentBeats*heartbeat {
+				return errSilent
+			}
+			msgs = []*wire.Link{{Kind: &wire.Link_Ping{Ping: &wire.Ping{}}}}
+		}
+		for _, m := range msgs {
+			_ = l.stream.SetWriteDeadline(time.Now().Add(silentBeats * heartbeat))
+			if err := l.send(m); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// read takes in what the other side says until the link breaks. accept gets each address record that verifies.
+func (l *link) read(accept func(*addressRecord)) error {
+	for {
+		m, err := l.receive()
+		if err != nil {
+			return err
+		}
+		switch k := m.Kind.(type) {
+		case *wire.Link_Ping:
+			if n := k.Ping.GetNumber(); n != 0 {
+				l.outbox.mu.Lock()
+				l.outbox.pong = n
+				l.outbox.mu.Unlock()
+				l.outbox.poke()
+			}
+		case *wire.Link_Pong:
+			l.outbox.answered(k.Pong.GetNumber())
+		case *wire.Link_Addresses:
+			r, err := openRecord(k.Addresses)
+			if err != nil {
+				return err
+			}
+			accept(r)
+		case nil: // a kind that a later version added
+		default:
+			return fmt.Errorf("link message out of turn: %w", ErrMalformed)
+		}
+	}
+}

@@ -1,0 +1,245 @@
+package p2p
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/shoalmesh/shoal"
+)
+
+const (
+	// noteAge is the age at which a file that nobody has renewed counts as left behind by a crash.
+	noteAge = 48 * time.Hour
+	// noteRenewal is how often a running host writes its files anew.
+	noteRenewal = 12 * time.Hour
+	// maxNotes bounds the files that are looked at in one folder.
+	maxNotes = 1024
+)
+
+// neighbours lets hosts of one user on one machine find each other without multicast: each leaves its signed address
+// record in a file of a folder that only the user can write to. Nothing there is trusted beyond its signature.
+//
+//	device-<device ID>                the record of a running host
+//	plate-<nameplate>-<device ID>     the same, while a code with that nameplate is open
+//
+// A crash leaves files behind; they name addresses at which nobody answers, and are removed when they are old.
+// Safe for concurrent use.
+type neighbours struct {
+	dirs []string
+
+	mu     sync.Mutex // guards own, plates, and the writing of files
+	own    *addressRecord
+	plates map[uint32]bool
+}
+
+func newNeighbours(dirs []string) *neighbours {
+	return &neighbours{dirs: dirs, plates: make(map[uint32]bool)}
+}
+
+func deviceNote(dev shoal.DeviceID) string { return "device-" + dev.String() }
+
+func plateNote(plate uint32, dev shoal.DeviceID) string {
+	return fmt.Sprintf("plate-%d-%s", plate, dev)
+}
+
+// publish puts r where neighbours look for it. A folder that cannot be used is left out: this is one way of several.
+func (n *neighbours) publish(r *addressRecord) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.own = r
+	n.write()
+}
+
+// show makes plates the nameplates under which this host is found.
+func (n *neighbours) show(plates map[uint32]bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.own != nil {
+		for p := range n.plates {
+			if !plates[p] {
+				n.remove(plateNote(p, n.own.device))
+			}
+		}
+	}
+	n.plates = plates
+	n.write()
+}
+
+// write writes every file anew; the caller holds mu.
+func (n *neighbours) write() {
+	if n.own == nil {
+		return
+	}
+	raw, err := encodeRecord(n.own)
+	if err != nil {
+		return
+	}
+	names := []string{deviceNote(n.own.device)}
+	for p := range n.plates {
+		names = append(names, plateNote(p, n.own.device))
+	}
+	for _, dir := range n.dirs {
+		if usableDir(dir) != nil {
+			continue
+		}
+		for _, name := range names {
+			_ = replaceNote(dir, name, raw)
+		}
+	}
+}
+
+// replaceNote writes a file so that a reader sees the old or the new form.
+func replaceNote(dir, name string, raw []byte) error {
+	f, err := os.CreateTemp(dir, ".new-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(raw)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), filepath.Join(dir, name))
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}
+
+// remove deletes a file from every folder; the caller holds mu.
+func (n *neighbours) remove(name string) {
+	for _, dir := range n.dirs {
+		_ = os.Remove(filepath.Join(dir, name)) // gone already is as good
+	}
+}
+
+// clear removes all files of this host.
+func (n *neighbours) clear() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.own == nil {
+		return
+	}
+	n.remove(deviceNote(n.own.device))
+	for p := range n.plates {
+		n.remove(plateNote(p, n.own.device))
+	}
+	n.own, n.plates = nil, make(map[uint32]bool)
+}
+
+// find reads the record of dev, if it runs on this machine.
+func (n *neighbours) find(dev shoal.DeviceID) (*addressRecord, bool) {
+	for _, dir := range n.dirs {
+		if r, err := readNote(dir, deviceNote(dev)); err == nil && r.device == dev {
+			return r, true
+		}
+	}
+	return nil, false
+}
+
+// inviters lists the hosts on this machine that show a nameplate.
+func (n *neighbours) inviters(plate uint32) []*addressRecord {
+	prefix := fmt.Sprintf("plate-%d-", plate)
+	var out []*addressRecord
+	n.each(func(dir, name string) {
+		if !strings.HasPrefix(name, prefix) {
+			return
+		}
+		if r, err := readNote(dir, name); err == nil && name == prefix+r.device.String() {
+			out = append(out, r)
+		}
+	})
+	return out
+}
+
+// plateTaken tells whether any host on this machine shows a nameplate.
+func (n *neighbours) plateTaken(plate uint32) bool {
+	prefix, taken := fmt.Sprintf("plate-%d-", plate), false
+	n.each(func(_, name string) { taken = taken || strings.HasPrefix(name, prefix) })
+	return taken
+}
+
+// each calls f for the files of every usable folder.
+func (n *neighbours) each(f func(dir, name string)) {
+	for _, dir := range n.dirs {
+		if checkDir(dir) != nil {
+			continue
+		}
+		d, err := os.Open(dir)
+		if err != nil {
+			continue
+		}
+		names, _ := d.Readdirnames(maxNotes) // what could be read is as good as it gets
+		_ = d.Close()
+		for _, name := range names {
+			f(dir, name)
+		}
+	}
+}
+
+// readNote reads and verifies one file.
+func readNote(dir, name string) (*addressRecord, error) {
+	if err := checkDir(dir); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, name)
+	st, err := os.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() || time.Since(st.ModTime()) > noteAge {
+		return nil, fmt.Errorf("read %s: %w", path, ErrMalformed)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	raw, err := io.ReadAll(io.LimitReader(f, 2*maxRecordBytes))
+	if err != nil {
+		return nil, err
+	}
+	return decodeRecord(raw)
+}
+
+// run keeps this host's files fresh and removes what crashed hosts left, until ctx ends.
+func (n *neighbours) run(ctx context.Context, log *slog.Logger) {
+	tick := time.NewTicker(noteRenewal)
+	defer tick.Stop()
+	for {
+		n.each(func(dir, name string) {
+			path := filepath.Join(dir, name)
+			if st, err := os.Lstat(path); err == nil && time.Since(st.ModTime()) > noteAge {
+				log.Debug("remove old address file", "path", path)
+				_ = os.Remove(path)
+			}
+		})
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		n.mu.Lock()
+		n.write()
+		n.mu.Unlock()
+	}
+}
+
+// usableDir makes a folder that only this user can use, or says why it cannot be used.
+func usableDir(dir string) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !os.IsExist(err) {
+		return err
+	}
+	return checkDir(dir)
+}

@@ -1,0 +1,210 @@
+package p2p
+
+import (
+	"bufio"
+	"crypto/subtle"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"filippo.io/cpace"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/zeebo/blake3"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/mesh"
+	"github.com/shoalmesh/shoal/p2p/internal/wire"
+)
+
+const (
+	pairProtocol = "/shoal/pair/1"
+	// maxPairFrame bounds every pairing frame but the welcome.
+	maxPairFrame = 32 << 10
+	// maxWelcome bounds what an admitter gives the guest: a roster of a large mesh.
+	maxWelcome = 64 << 20
+	// pairStep bounds the wait for one message that needs no person.
+	pairStep = 20 * time.Second
+	// maxGuestName and maxGuestHPKE bound what a guest says of itself.
+	maxGuestName = 64
+	maxGuestHPKE = 4 << 10
+	// maxPake bounds the PAKE's messages (48 and 32 bytes today).
+	maxPake = 64
+)
+
+// Guest is a device that asks for admission. Name and HPKE are its own words, covered by the proof of the secret.
+type Guest struct {
+	Device  shoal.DeviceID
+	HPKE    []byte    // its HPKE public key, 1 to 4,096 bytes
+	Name    string    // 1 to 64 bytes of printable UTF-8
+	Role    mesh.Role // what the invite gives
+	Via     string    // "ticket" or "code"
+	Address string    // where it came from
+}
+
+// The ways to prove an invite's secret: Guest.Via.
+const (
+	ViaTicket = "ticket"
+	ViaCode   = "code"
+)
+
+// validateSelf checks what a guest says of itself.
+func (g Guest) validateSelf() error {
+	if len(g.HPKE) == 0 || len(g.HPKE) > maxGuestHPKE {
+		return fmt.Errorf("guest with an HPKE key of %d bytes: %w", len(g.HPKE), ErrMalformed)
+	}
+	if g.Name == "" || len(g.Name) > maxGuestName || !utf8.ValidString(g.Name) {
+		return fmt.Errorf("guest with a name of %d bytes: %w", len(g.Name), ErrMalformed)
+	}
+	for _, r := range g.Name {
+		if !unicode.IsPrint(r) {
+			return fmt.Errorf("guest name %q: %w", g.Name, ErrMalformed)
+		}
+	}
+	return nil
+}
+
+// pairing is what both sides know when the secret is proved. Both compute the same confirmations from it only if every
+// field is the same on both: the TLS keys of both ends (so nobody sits between them), mesh, role, way, and the
+// guest's words.
+type pairing struct {
+	guest, inviter shoal.DeviceID
+	mesh           shoal.MeshID
+	role           mesh.Role
+	begin          *wire.Begin
+	offerPake      []byte
+	guestInfo      []byte // encoded wire.Guest
+	key            []byte // ticket: its secret; code: what the PAKE gave
+}
+
+// transcript hashes everything but the key, each part with its length.
+func (p *pairing) transcript() [32]byte {
+	h := blake3.NewDeriveKey(ctxPairHash)
+	part := func(b []byte) {
+		var n [8]byte
+		binary.BigEndian.PutUint64(n[:], uint64(len(b)))
+		_, _ = h.Write(n[:]) // a hash does not fail
+		_, _ = h.Write(b)
+	}
+	part(p.guest[:])
+	part(p.inviter[:])
+	part(p.mesh[:])
+	part([]byte{byte(p.role)})
+	part(p.begin.Invite)
+	part(binary.BigEndian.AppendUint32(nil, p.begin.Nameplate))
+	part(p.begin.Pake)
+	part(p.offerPake)
+	part(p.guestInfo)
+	var out [32]byte
+	copy(out[:], h.Sum(nil))
+	return out
+}
+
+// confirmation is the proof of one side: context says which.
+func (p *pairing) confirmation(context string) []byte {
+	var key [32]byte
+	blake3.DeriveKey(context, p.key, key[:])
+	h, err := blake3.NewKeyed(key[:])
+	if err != nil {
+		panic("p2p: keyed hash refuses a key of 32 bytes") // no input can cause it
+	}
+	t := p.transcript()
+	_, _ = h.Write(t[:])
+	return h.Sum(nil)
+}
+
+// confirms compares in constant time.
+func (p *pairing) confirms(context string, proof []byte) bool {
+	return subtle.ConstantTimeCompare(p.confirmation(context), proof) == 1
+}
+
+// pakeContext binds the PAKE to both ends and the nameplate.
+func pakeContext(guest, inviter shoal.DeviceID, plate uint32) *cpace.ContextInfo {
+	ad := binary.BigEndian.AppendUint32([]byte(ctxPakeAssociate), plate)
+	return cpace.NewContextInfo(string(guest[:]), string(inviter[:]), ad)
+}
+
+// pairStream carries pairing frames with a deadline for each.
+type pairStream struct {
+	*stream
+	in *bufio.Reader
+}
+
+func newPairStream(raw network.Stream, count *traffic) *pairStream {
+	s := &stream{Stream: raw, count: count, heard: func() {}}
+	return &pairStream{stream: s, in: bufio.NewReaderSize(s, 4<<10)}
+}
+
+func (s *pairStream) send(m *wire.Pair, wait time.Duration) error {
+	raw, err := proto.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("encode pairing message: %w", err)
+	}
+	_ = s.SetWriteDeadline(time.Now().Add(wait)) // an error shows at the Write
+	return WriteFrame(s, raw)
+}
+
+// receive waits for one message; wait 0 means for as long as the connection holds. A refusal of the other side comes
+// back as its error.
+func (s *pairStream) receive(max int, wait time.Duration) (*wire.Pair, error) {
+	var until time.Time
+	if wait > 0 {
+		until = time.Now().Add(wait)
+	}
+	_ = s.SetReadDeadline(until)
+	raw, err := ReadFrame(s.in, max)
+	if err != nil {
+		return nil, err
+	}
+	var m wire.Pair
+	if err := proto.Unmarshal(raw, &m); err != nil {
+		return nil, fmt.Errorf("pairing message: %w", ErrMalformed)
+	}
+	if r := m.GetRefusal(); r != nil {
+		return nil, refusalError(r.Reason)
+	}
+	return &m, nil
+}
+
+// errBusy: this guest is being served on another of its connections, perhaps a dead one. Trying again helps.
+var errBusy = errors.New("the inviter is still busy with an earlier try of this device")
+
+// refusals maps the reasons on the wire to errors, one to one.
+var refusals = map[wire.Reason]error{
+	wire.Reason_REASON_WRONG_CODE:   ErrWrongCode,
+	wire.Reason_REASON_EXPIRED:      ErrExpired,
+	wire.Reason_REASON_USED:         ErrUsed,
+	wire.Reason_REASON_DENIED:       ErrDenied,
+	wire.Reason_REASON_NOT_ADMITTED: ErrNotAdmitted,
+	wire.Reason_REASON_MALFORMED:    ErrMalformed,
+	wire.Reason_REASON_BUSY:         errBusy,
+}
+
+func refusalError(r wire.Reason) error {
+	if err, ok := refusals[r]; ok {
+		return err
+	}
+	return fmt.Errorf("refused for reason %d: %w", r, ErrNotAdmitted)
+}
+
+func (s *pairStream) refuse(r wire.Reason) {
+	// The guest may be gone; it learns the reason when it asks again.
+	_ = s.send(&wire.Pair{Kind: &wire.Pair_Refusal{Refusal: &wire.Refusal{Reason: r}}}, pairStep)
+	_ = s.CloseWrite()
+	// Wait until the guest hangs up, so that the reason is not overtaken by the end of the connection.
+	_, _ = s.receive(maxPairFrame, pairStep)
+}
+
+// checkBegin holds the two shapes of a Begin.
+func checkBegin(b *wire.Begin) error {
+	ticket := len(b.GetInvite()) == 16 && b.GetNameplate() == 0 && len(b.GetPake()) == 0
+	code := len(b.GetInvite()) == 0 && b.GetNameplate() >= 1 && b.GetNameplate() <= maxPlate &&
+		len(b.GetPake()) > 0 && len(b.GetPake()) <= maxPake
+	if !ticket && !code {
+		return fmt.Errorf("pairing request: %w", ErrMalformed)
+	}
+	return nil
+}
