@@ -9,6 +9,9 @@ import (
 	"github.com/shoalmesh/shoal"
 )
 
+// maxTold bounds the unsigned addresses of one device, so that whoever lies about them cannot crowd out signed ones.
+const maxTold = 12
+
 // maxBook bounds the devices of which addresses are remembered. When it is full, new ones are not remembered: whoever
 // belongs to the mesh comes through SetMembers first.
 const maxBook = 4096
@@ -24,7 +27,7 @@ type addressBook struct {
 // bookEntry is what is known of one device. The zero value knows nothing.
 type bookEntry struct {
 	record *addressRecord // the newest signed one; nil if none
-	told   []ma.Multiaddr // addresses that were seen or told without signature, latest first, at most maxAddrs
+	told   []ma.Multiaddr // addresses that were seen or told without signature, latest first, at most maxTold
 }
 
 func newAddressBook(self shoal.DeviceID) *addressBook {
@@ -56,7 +59,7 @@ func (b *addressBook) learn(dev shoal.DeviceID, addrs []ma.Multiaddr) (news bool
 	for _, a := range addrs {
 		news = news || !slices.ContainsFunc(known, a.Equal)
 	}
-	e.told = uniqueAddrs(append(slices.Clone(addrs), e.told...), maxAddrs)
+	e.told = uniqueAddrs(append(slices.Clone(addrs), e.told...), maxTold)
 	return news
 }
 
@@ -131,5 +134,5 @@ func (e *bookEntry) all() []ma.Multiaddr {
 	if e.record != nil {
 		out = append(out, e.record.addrs...)
 	}
-	return uniqueAddrs(out, maxAddrs)
+	return uniqueAddrs(out, maxTold+maxAddrs)
 }

@@ -40,6 +40,7 @@ type dialEntry struct {
 	state    dialState
 	failures int       // in a row
 	at       time.Time // dialWaiting: when to dial
+	last     time.Time // when it was dialed last
 	again    bool      // dialing: something new was heard meanwhile; a failure is followed by another dial at once
 }
 
@@ -64,6 +65,9 @@ func (p *dialPlan) setMembers(now time.Time, want map[shoal.DeviceID]bool, conne
 	}
 }
 
+// leastPause is the least time between two dials of one device, whatever is heard: news are not always true.
+const leastPause = 200 * time.Millisecond
+
 // news: a new address of d is known, or d was just seen alive. Pauses begin anew and d is due at once.
 func (p *dialPlan) news(now time.Time, d shoal.DeviceID) {
 	e := p.members[d]
@@ -71,8 +75,15 @@ func (p *dialPlan) news(now time.Time, d shoal.DeviceID) {
 		return
 	}
 	e.failures = 0
-	e.at = now
+	e.at = later(now, e.last.Add(leastPause))
 	e.again = e.state == dialing
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // up: a link with d came up, whoever dialed.
@@ -97,7 +108,7 @@ func (p *dialPlan) failed(now time.Time, d shoal.DeviceID, chance float64) {
 	}
 	e.state = dialWaiting
 	if e.again {
-		e.again, e.at = false, now
+		e.again, e.at = false, later(now, e.last.Add(leastPause))
 		return
 	}
 	e.failures++
@@ -109,7 +120,7 @@ func (p *dialPlan) due(now time.Time, max int) []shoal.DeviceID {
 	var out []shoal.DeviceID
 	for d, e := range p.members {
 		if len(out) < max && e.state == dialWaiting && !e.at.After(now) {
-			e.state = dialing
+			e.state, e.last = dialing, now
 			out = append(out, d)
 		}
 	}

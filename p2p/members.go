@@ -164,6 +164,7 @@ func (h *Host) watchOwnAddrs(ctx context.Context) {
 			if err := h.publish(0); err != nil {
 				h.log.Warn("publish own addresses", "err", err)
 			}
+			h.mdns.readdress()
 			h.dials.change(func(p *dialPlan, now time.Time) { p.newsOfAll(now) })
 		}
 	}

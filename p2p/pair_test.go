@@ -12,8 +12,12 @@ import (
 )
 
 // inviterHost makes a host that admits everybody who asks, with a welcome that names the guest.
-func (n *testNet) inviterHost() *testHost {
-	h := n.host(nil)
+func (n *testNet) inviterHost(change ...func(*Config)) *testHost {
+	h := n.host(func(c *Config) {
+		for _, f := range change {
+			f(c)
+		}
+	})
 	h.SetMesh(shoal.MeshID{1, 2, 3})
 	h.SetAdmitter(func(_ context.Context, g Guest, _ bool) ([]byte, error) {
 		return []byte("welcome " + g.Name), nil
