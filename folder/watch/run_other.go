@@ -1,0 +1,7 @@
+//go:build !linux
+
+package watch
+
+import "context"
+
+func (w *Watcher) run(ctx context.Context) error { return w.runPortable(ctx) }
