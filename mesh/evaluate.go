@@ -46,6 +46,8 @@ type evaluation struct {
 	waits      []int32  // by membership number: undecided statements that it depends on
 	dependents [][]int32
 	ready      []int32
+
+	gone []departure // nil: not yet asked for
 }
 
 // evaluate decides all membership statements in the set. Cost: about linear in the number of dependences.
@@ -171,6 +173,7 @@ func (e *evaluation) judgeSigner(n *node, x need) reason {
 	if n.signer == e.r.root {
 		return counts
 	}
+	taken := false
 	for _, g := range e.r.about[n.signer] {
 		if !e.counts(g) {
 			continue
@@ -178,9 +181,10 @@ func (e *evaluation) judgeSigner(n *node, x need) reason {
 		if n.saw(g) && g.kind == kindRevoke {
 			return voidRevoked
 		}
-		if e.takes(g, n, x) {
-			return voidTaken
-		}
+		taken = taken || e.takes(g, n, x)
+	}
+	if taken {
+		return voidTaken
 	}
 	role, ok := e.roleOf(n.signer, n.saw)
 	if !ok || !x.grantedBy(role) {

@@ -40,7 +40,7 @@ func (k *FolderKeys) Epoch(id shoal.EpochID) (Epoch, bool) {
 }
 
 // FolderKeys returns the keys of a folder that id can open. The zero FolderID stands for the mesh itself: its epochs seal names
-// and give the rendezvous keys; Chunker and BlockID are zero then.
+// and give the rendezvous keys; Chunker and BlockID are zero then. Cheap while the roster does not grow.
 //
 // Errors: ErrUnknown when no such folder counts; ErrNoKey when id can open no epoch of it yet.
 func (r *Roster) FolderKeys(id *Identity, f shoal.FolderID) (*FolderKeys, error) {
@@ -51,6 +51,13 @@ func (r *Roster) FolderKeys(id *Identity, f shoal.FolderID) (*FolderKeys, error)
 	if len(ring.roots) == 0 || f != meshScope && ring.life == nil {
 		return nil, fmt.Errorf("keys of folder %s: %w", f, ErrNoKey)
 	}
+	if ring.keys == nil || ring.keysAt != len(r.nodes) {
+		ring.keys, ring.keysAt = r.deriveKeys(ring, f), len(r.nodes)
+	}
+	return ring.keys, nil
+}
+
+func (r *Roster) deriveKeys(ring *keyRing, f shoal.FolderID) *FolderKeys {
 	k := &FolderKeys{epochs: make(map[shoal.EpochID]Epoch, len(ring.roots))}
 	if f != meshScope {
 		k.Chunker, k.BlockID = derive(contextChunker, ring.life[:]), derive(contextBlockID, ring.life[:])
@@ -61,7 +68,7 @@ func (r *Roster) FolderKeys(id *Identity, f shoal.FolderID) (*FolderKeys, error)
 	if n := r.currentEpoch(ring, f); n != nil {
 		k.current = shoal.EpochID(n.hash)
 	}
-	return k, nil
+	return k
 }
 
 // currentEpoch returns the epoch to write under for the holder of a ring; nil when there is none.
@@ -86,25 +93,37 @@ func (r *Roster) writableEpochs(f shoal.FolderID) []*node {
 // departure is a device that had keys and is out of the mesh now: revoked, or never validly in.
 type departure struct {
 	device shoal.DeviceID
-	story  []*node // its admissions, and its revocations that count
+	story  []*node // what an epoch's maker must have known
 }
 
 // departures returns the devices that are out of the mesh now and had, or may have had, keys.
 func (e *evaluation) departures() []departure {
-	var out []departure
-	for d, about := range e.r.about {
-		gone := departure{device: d}
-		if e.admission(d) != nil && !e.revoked(d) || !slices.ContainsFunc(about, admitsReader) {
-			continue
-		}
-		for _, g := range about {
-			if g.kind == kindAdmit || g.kind == kindRevoke && e.counts(g) {
-				gone.story = append(gone.story, g)
+	if e.gone == nil {
+		e.gone = []departure{}
+		for d, about := range e.r.about {
+			if !e.present(d) && slices.ContainsFunc(about, admitsReader) {
+				e.gone = append(e.gone, departure{device: d, story: e.departureStory(about)})
 			}
 		}
-		out = append(out, gone)
 	}
-	return out
+	return e.gone
+}
+
+func (e *evaluation) present(d shoal.DeviceID) bool { return e.admission(d) != nil && !e.revoked(d) }
+
+// departureStory returns the revocations of a device that count, and its admissions. An admission that is void and whose signer is
+// out itself is left out: whoever knew of an epoch that excludes the signer knew that the admission is void, and gave no keys. So
+// nobody who was revoked can stir up the mesh by admitting others.
+func (e *evaluation) departureStory(about []*node) []*node {
+	return slices.DeleteFunc(slices.Clone(about), func(g *node) bool {
+		switch g.kind {
+		case kindRevoke:
+			return !e.counts(g)
+		case kindAdmit:
+			return !e.counts(g) && g.signer != e.r.root && !e.present(g.signer)
+		}
+		return true
+	})
 }
 
 func admitsReader(n *node) bool {

@@ -9,7 +9,10 @@ import (
 // judge decides any statement, when all membership statements are decided. For an epoch it also asks who its recipients are.
 func (e *evaluation) judge(n *node) reason {
 	if n.member >= 0 {
-		return e.verdicts[n.member]
+		if e.counts(n) {
+			return counts
+		}
+		return e.judgeMember(n) // of several reasons always the same one, whatever settled it first
 	}
 	switch p := n.payload.(type) {
 	case unknown:

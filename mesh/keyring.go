@@ -16,6 +16,9 @@ type keyRing struct {
 	refused map[shoal.EpochID]int  // number of envelopes for an epoch that were tried in vain
 
 	epochs, envelopes int // how many were there when the ring was last filled
+
+	keys   *FolderKeys // what the ring gave last, when the roster had keysAt statements
+	keysAt int
 }
 
 // ring returns the ring of a signer for a folder, filled with all that the roster holds now.

@@ -203,8 +203,11 @@ func (r *Roster) release(h Hash) {
 	}
 }
 
-// accept makes s part of the set. All that it names is there.
+// accept makes s part of the set, if it is not yet. All that it names is there.
 func (r *Roster) accept(s *statement) error {
+	if r.Has(s.hash) {
+		return nil
+	}
 	n := r.place(s)
 	if err := r.checkDoor(n); err != nil {
 		return fmt.Errorf("%s statement %s: %w", s.kind, s.hash, err)

@@ -116,7 +116,10 @@ func (t *tarjan) visit(i int32) {
 	if t.low[i] != t.index[i] {
 		return
 	}
-	start := slices.Index(t.stack, i)
+	start := len(t.stack) - 1
+	for t.stack[start] != i {
+		start--
+	}
 	component := slices.Clone(t.stack[start:])
 	t.stack = t.stack[:start]
 	for _, c := range component {
