@@ -1,0 +1,194 @@
+package packstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/shoalmesh/shoal/block"
+)
+
+// smallRecord is up to where copying a record is cheaper than a second write.
+const smallRecord = 32 << 10
+
+// append writes a record behind the others and returns its place. It begins a new pack when the current one is full, and
+// commits when much is pending; if that fails, nothing was appended. s.write is held.
+func (s *Store) append(ctx context.Context, r *record, sealed []byte) (place, error) {
+	if err := errors.Join(ctx.Err(), s.usable()); err != nil {
+		return place{}, err
+	}
+	switch {
+	case s.end >= s.config.PackSize:
+		if err := s.rotate(); err != nil {
+			return place{}, err
+		}
+	case s.table.changes >= s.config.Batch:
+		if err := s.commit(); err != nil {
+			return place{}, err
+		}
+	}
+	at := place{pack: s.current.number, offset: uint32(s.end)}
+	head := r.encode(&s.current.salt, at.offset)
+	s.buf = append(s.buf[:0], head[:]...)
+	rest := sealed
+	if len(sealed) <= smallRecord {
+		s.buf, rest = append(s.buf, sealed...), nil
+	}
+	_, err := s.out.WriteAt(s.buf, s.end)
+	if err == nil && len(rest) > 0 {
+		_, err = s.out.WriteAt(rest, s.end+int64(len(s.buf)))
+	}
+	if err != nil {
+		// What was written of the record is overwritten by the next; cutting it off just gives back the room.
+		return place{}, errors.Join(err, s.out.Truncate(s.end))
+	}
+	s.end += r.size()
+	return at, nil
+}
+
+// appendDeletion appends that the record at gone, a copy of k, no longer counts. s.write is held.
+func (s *Store) appendDeletion(ctx context.Context, k block.Key, gone place) error {
+	r := record{kind: kindDeletion, key: k, gone: gone}
+	at, err := s.append(ctx, &r, nil)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.table.addDeletion(at.pack, gone)
+	return nil
+}
+
+// usable tells why nothing can be written. s.write is held.
+func (s *Store) usable() error {
+	if s.closed {
+		return ErrClosed
+	}
+	return s.broken
+}
+
+// Sync implements block.Store: one fsync. Others may put and get meanwhile.
+//
+// After a failed fsync the kernel may have dropped what it could not write, so the store takes no more blocks until it is opened
+// again, which reads and checks the tail.
+func (s *Store) Sync(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.write.Lock()
+	pack, out, end, err := s.current.number, s.out, s.end, s.usable()
+	if s.synced == s.end {
+		out = nil
+	}
+	s.write.Unlock()
+	if err != nil || out == nil {
+		return err
+	}
+
+	err = out.Sync()
+
+	s.write.Lock()
+	defer s.write.Unlock()
+	if s.current.number != pack || s.closed {
+		return s.broken // the pack was left behind or closed, and synced for that; or broken says why not
+	}
+	if err != nil {
+		s.broken = fmt.Errorf("sync pack %s: %w", packName(pack), err)
+		return s.broken
+	}
+	s.synced = max(s.synced, end)
+	return nil
+}
+
+// syncOut makes the current pack durable. s.write is held.
+func (s *Store) syncOut() error {
+	if s.broken != nil || s.synced == s.end {
+		return s.broken
+	}
+	if err := s.out.Sync(); err != nil {
+		s.broken = fmt.Errorf("sync pack %s: %w", packName(s.current.number), err)
+		return s.broken
+	}
+	s.synced = s.end
+	return nil
+}
+
+// commit makes everything durable and tells the index. s.write is held.
+func (s *Store) commit() error {
+	if err := s.syncOut(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.table.setIndexed(s.current.number, s.end)
+	s.mu.Unlock()
+	return s.commitTable()
+}
+
+// commitTable writes what is pending into the index; the packs must be durable. Readers go on meanwhile: they look at pending first,
+// and pending is emptied only when the index has it. s.write is held.
+func (s *Store) commitTable() error {
+	changes, packs := s.table.toCommit()
+	if len(changes) == 0 && len(packs) == 0 && len(s.table.dropped) == 0 {
+		return nil
+	}
+	if err := s.index.commit(s.table.newSpaces, changes, packs, s.table.dropped); err != nil {
+		return fmt.Errorf("write index: %w", err)
+	}
+	s.mu.Lock()
+	s.table.committed()
+	s.mu.Unlock()
+	return nil
+}
+
+// rotate ends the current pack and begins the next. s.write is held.
+func (s *Store) rotate() error {
+	// What a failed append may have left behind the last record is cut off, since an ended pack has nothing behind it.
+	if err := s.out.Truncate(s.end); err != nil {
+		return fmt.Errorf("end pack %s: %w", packName(s.current.number), err)
+	}
+	s.synced = 0
+	if err := s.commit(); err != nil {
+		return err
+	}
+	old := s.out
+	if err := s.begin(s.current.number + 1); err != nil {
+		return err
+	}
+	return old.Close() // synced by commit
+}
+
+// begin makes an empty pack the current one. Its header is durable before the first record. s.write is held.
+func (s *Store) begin(number uint32) error {
+	head := packHead{number: number}
+	if _, err := io.ReadFull(s.config.Rand, head.salt[:]); err != nil {
+		return fmt.Errorf("read salt: %w", err)
+	}
+	name := packName(number)
+	f, err := s.files.create(name)
+	if err != nil {
+		return fmt.Errorf("create pack: %w", err)
+	}
+	if _, err = f.WriteAt(head.encode(), 0); err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		err = s.files.syncDir()
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("begin pack %s: %w", name, err), f.Close(), ignoreMissing(s.files.remove(name)))
+	}
+	s.current, s.out, s.end, s.synced = head, f, firstRecord, firstRecord
+	s.mu.Lock()
+	s.table.setIndexed(number, firstRecord)
+	s.mu.Unlock()
+	return nil
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}

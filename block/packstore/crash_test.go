@@ -1,0 +1,368 @@
+package packstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/shoalmesh/shoal/block"
+	"github.com/shoalmesh/shoal/block/blocktest"
+)
+
+// rig is a store on a fake disk; the index lies in a real directory.
+type rig struct {
+	t    testing.TB
+	disk *fakeDisk
+	dir  string
+	s    *Store
+}
+
+func newRig(t testing.TB) *rig {
+	t.Helper()
+	dir, err := os.MkdirTemp(t.TempDir(), "index") // rapid checks of one test share t
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{t: t, disk: newFakeDisk(), dir: dir}
+	r.open()
+	t.Cleanup(r.abandon)
+	return r
+}
+
+func (r *rig) config() Config {
+	seed := [32]byte{1}
+	return Config{Dir: r.dir, Rand: rand.NewChaCha8(seed), PackSize: 8000, Batch: 7}
+}
+
+func (r *rig) open() {
+	r.t.Helper()
+	s, err := open(context.Background(), r.config(), r.disk)
+	if err != nil {
+		r.t.Fatal("open:", err)
+	}
+	s.index.db.NoSync = true // the fake crash spares the index; TestOldOrLostIndexIsBuiltAgain does not
+	r.s = s
+}
+
+// abandon ends the store as a crash does: nothing is committed, only locks are released.
+func (r *rig) abandon() {
+	if r.s != nil {
+		r.s.handles.close()
+		r.s.index.close()
+		r.s = nil
+	}
+}
+
+// reopen closes the store and opens it again.
+func (r *rig) reopen() {
+	r.t.Helper()
+	if err := r.s.Close(); err != nil {
+		r.t.Fatal("close:", err)
+	}
+	r.open()
+}
+
+func (r *rig) put(n, size int) block.Key {
+	r.t.Helper()
+	k, sealed := blocktest.Block(n, size)
+	if err := r.s.Put(context.Background(), k, sealed); err != nil {
+		r.t.Fatal(err)
+	}
+	return k
+}
+
+func (r *rig) sync() {
+	r.t.Helper()
+	if err := r.s.Sync(context.Background()); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) delete(k block.Key) {
+	r.t.Helper()
+	if err := r.s.Delete(context.Background(), k); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// check checks the store, and that it holds exactly the blocks of want.
+func (r *rig) check(want map[block.Key][]byte) {
+	r.t.Helper()
+	if err := r.s.Check(context.Background()); err != nil {
+		r.t.Error("check:", err)
+	}
+	for k, sealed := range want {
+		got, err := r.s.Get(context.Background(), k)
+		if err != nil || !bytes.Equal(got, sealed) {
+			r.t.Errorf("block %x: %v", k.ID[:3], err)
+		}
+	}
+	n := 0
+	err := r.s.Keys(context.Background(), func(k block.Key, size int) error {
+		if n++; len(want[k]) != size {
+			r.t.Errorf("block %x of %d bytes should not be there", k.ID[:3], size)
+		}
+		return nil
+	})
+	if err != nil || n != len(want) {
+		r.t.Errorf("%d blocks are listed, want %d (%v)", n, len(want), err)
+	}
+}
+
+// blocks returns what Block makes of these numbers, 1,000 bytes each.
+func blocks(numbers ...int) map[block.Key][]byte {
+	m := make(map[block.Key][]byte)
+	for _, n := range numbers {
+		k, sealed := blocktest.Block(n, 1000)
+		m[k] = sealed
+	}
+	return m
+}
+
+func upTo(n int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = i
+	}
+	return out
+}
+
+// model is what a store must and may hold after a crash.
+type model struct {
+	now, durable map[block.Key][]byte
+	touched      map[block.Key]bool // put or deleted since the last sync: may be either way
+}
+
+func TestCrashAtAnyPointLosesNothingThatWasSynced(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		r := newRig(t)
+		m := &model{now: blocks(), durable: blocks(), touched: map[block.Key]bool{}}
+		for range rapid.IntRange(1, 3).Draw(rt, "crashes") {
+			r.disk.stopAt = rapid.IntRange(1, 120).Draw(rt, "stop at")
+			rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 0))
+			for range 200 {
+				if err := step(r.s, m, rng); err != nil {
+					break
+				}
+			}
+			r.abandon()
+			r.disk = r.disk.crash(rng)
+			if rng.IntN(4) == 0 {
+				if err := removeIndex(r.dir); err != nil {
+					rt.Fatal(err)
+				}
+			}
+			r.open()
+			m.afterCrash(rt, r.s)
+		}
+		r.abandon()
+	})
+}
+
+// step does one random thing to the store and the model.
+func step(s *Store, m *model, rng *rand.Rand) error {
+	ctx := context.Background()
+	k, sealed := blocktest.Block(rng.IntN(40), 1+rng.IntN(4)*700)
+	switch rng.IntN(10) {
+	case 0:
+		if err := s.Sync(ctx); err != nil {
+			return err
+		}
+		m.durable = make(map[block.Key][]byte)
+		for k, v := range m.now {
+			m.durable[k] = v
+		}
+		m.touched = make(map[block.Key]bool)
+	case 1:
+		_, err := s.Compact(ctx, 0.7)
+		return err
+	case 2, 3, 4:
+		m.touched[k] = true
+		if err := s.Delete(ctx, k); err != nil {
+			return err
+		}
+		delete(m.now, k)
+	default:
+		m.touched[k] = true
+		if err := s.Put(ctx, k, sealed); err != nil {
+			return err
+		}
+		m.now[k] = sealed
+	}
+	return nil
+}
+
+// afterCrash compares the store with the model, and takes over what it holds.
+func (m *model) afterCrash(rt *rapid.T, s *Store) {
+	ctx := context.Background()
+	if err := s.Check(ctx); err != nil {
+		rt.Fatal("check after crash:", err)
+	}
+	held := make(map[block.Key][]byte)
+	err := s.Keys(ctx, func(k block.Key, size int) error { held[k] = nil; return nil })
+	if err != nil {
+		rt.Fatal(err)
+	}
+	for k := range held {
+		sealed, err := s.Get(ctx, k)
+		if err != nil {
+			rt.Fatal("get after crash:", err)
+		}
+		if held[k] = sealed; m.durable[k] == nil && !m.touched[k] {
+			rt.Fatalf("block %x has come back", k.ID[:3])
+		}
+	}
+	for k := range m.durable {
+		if held[k] == nil && !m.touched[k] {
+			rt.Fatalf("block %x is lost", k.ID[:3])
+		}
+	}
+	m.now, m.durable, m.touched = held, make(map[block.Key][]byte), make(map[block.Key]bool)
+	for k, v := range held {
+		m.durable[k] = v
+	}
+}
+
+func TestBlocksSurviveReopening(t *testing.T) {
+	r := newRig(t)
+	for i := range 50 {
+		r.put(i, 1000)
+	}
+	for k := range blocks(3, 49) {
+		r.delete(k)
+	}
+	want := blocks(upTo(49)...)
+	for k := range blocks(3) {
+		delete(want, k)
+	}
+	r.check(want)
+	r.reopen()
+	r.check(want)
+}
+
+func TestOldOrLostIndexIsBuiltAgain(t *testing.T) {
+	for name, harm := range map[string]func(t *testing.T, index string){
+		"lost":  func(t *testing.T, index string) { must(t, os.Remove(index)) },
+		"empty": func(t *testing.T, index string) { must(t, os.Truncate(index, 0)) },
+		"cut":   func(t *testing.T, index string) { must(t, os.Truncate(index, 5000)) },
+		"zeroed": func(t *testing.T, index string) {
+			must(t, os.WriteFile(index, make([]byte, 64<<10), 0o600))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			for i := range 40 {
+				r.put(i, 1000)
+			}
+			for k := range blocks(0, 20, 39) {
+				r.delete(k)
+			}
+			want := blocks(upTo(40)...)
+			for k := range blocks(0, 20, 39) {
+				delete(want, k)
+			}
+			must(t, r.s.Close())
+			harm(t, r.dir+"/"+indexName)
+			r.open()
+			r.check(want)
+		})
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestIndexFromABackupIsBuiltAgain(t *testing.T) {
+	r := newRig(t)
+	for i := range 10 {
+		r.put(i, 1000)
+	}
+	must(t, r.s.Close())
+	old, err := os.ReadFile(r.dir + "/" + indexName)
+	must(t, err)
+	r.open()
+	for i := range 30 {
+		r.put(10+i, 1000)
+	}
+	for k := range blocks(upTo(9)...) {
+		r.delete(k)
+	}
+	if _, err := r.s.Compact(t.Context(), 0.9); err != nil {
+		t.Fatal(err)
+	}
+	must(t, r.s.Close())
+	must(t, os.WriteFile(r.dir+"/"+indexName, old, 0o600))
+	r.open()
+	r.check(func() map[block.Key][]byte {
+		m := blocks(upTo(40)...)
+		for k := range blocks(upTo(9)...) {
+			delete(m, k)
+		}
+		return m
+	}())
+}
+
+func TestTornTailIsCut(t *testing.T) {
+	r := newRig(t)
+	r.put(1, 1000)
+	r.sync()
+	r.put(2, 1000)
+	r.abandon()
+	pack := r.disk.names[packName(1)]
+	pack.data = pack.data[:len(pack.data)-1]
+	r.open()
+	r.check(blocks(1))
+	if got, want := len(pack.data), firstRecord+recordHeadSize+1000; got != want {
+		t.Errorf("the pack has %d bytes, want %d", got, want)
+	}
+	r.put(2, 1000)
+	r.check(blocks(1, 2))
+}
+
+func TestFullDiskRefusesAndKeepsWhatIsThere(t *testing.T) {
+	r := newRig(t)
+	r.put(1, 1000)
+	r.disk.room = 2000
+	k, sealed := blocktest.Block(2, 1000)
+	for range 3 {
+		if err := r.s.Put(t.Context(), k, sealed); !errors.Is(err, errFull) {
+			t.Fatalf("put on a full disk: %v", err)
+		}
+	}
+	r.check(blocks(1))
+	r.disk.room = 0
+	r.put(2, 1000)
+	r.check(blocks(1, 2))
+	r.reopen()
+	r.check(blocks(1, 2))
+}
+
+func TestFailedSyncStopsWritingUntilReopened(t *testing.T) {
+	r := newRig(t)
+	r.put(1, 1000)
+	r.disk.badSync = true
+	if err := r.s.Sync(t.Context()); !errors.Is(err, errSync) {
+		t.Fatalf("sync: %v", err)
+	}
+	r.disk.badSync = false
+	k, sealed := blocktest.Block(2, 1000)
+	if err := r.s.Put(t.Context(), k, sealed); !errors.Is(err, errSync) {
+		t.Errorf("put after a failed sync: %v", err)
+	}
+	if err := r.s.Sync(t.Context()); !errors.Is(err, errSync) {
+		t.Errorf("second sync: %v", err)
+	}
+	r.abandon()
+	r.open()
+	r.put(2, 1000)
+	r.check(blocks(1, 2))
+}

@@ -1,0 +1,129 @@
+package packstore
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/shoalmesh/shoal/block"
+)
+
+// walker reads the records of one pack from front to back. Where a record is damaged it looks for the next byte at which a whole
+// one begins, so that one bad sector does not cost the rest of the pack.
+type walker struct {
+	f      io.ReaderAt
+	salt   *[32]byte
+	end    int64 // size of the file
+	window int   // how much is read at once
+
+	buf []byte // what lies at bufAt
+	at  int64
+}
+
+// found is one record met by a walker.
+type found struct {
+	record
+	place  uint32 // offset
+	sealed []byte // of a block, when payloads are read; valid until the next call
+}
+
+// How much a walker reads at once: a header and little else when sealed blocks are jumped over, else several records.
+const (
+	headWindow = 4 << 10
+	dataWindow = 4 << 20
+)
+
+// walkHeads calls fn for each record whose header is valid and that lies wholly before end, from offset on. It returns the offset
+// behind the last such record, and stops at the first error of fn, ctx or the file.
+func walkHeads(ctx context.Context, f io.ReaderAt, salt *[32]byte, from, end int64, fn func(found) error) (int64, error) {
+	w := walker{f: f, salt: salt, end: end, window: headWindow}
+	return w.walk(ctx, from, false, fn)
+}
+
+// walkBlocks is walkHeads that reads the sealed blocks too, and leaves out those which are damaged.
+func walkBlocks(ctx context.Context, f io.ReaderAt, salt *[32]byte, from, end int64, fn func(found) error) (int64, error) {
+	w := walker{f: f, salt: salt, end: end, window: dataWindow}
+	return w.walk(ctx, from, true, fn)
+}
+
+func (w *walker) walk(ctx context.Context, from int64, payloads bool, fn func(found) error) (int64, error) {
+	last := from
+	for off := from; off+recordHeadSize <= w.end; {
+		if err := ctx.Err(); err != nil {
+			return last, err
+		}
+		r, ok, err := w.read(off, payloads)
+		if err != nil {
+			return last, err
+		}
+		if !ok {
+			if off, err = w.next(off + 1); err != nil {
+				return last, err
+			}
+			continue
+		}
+		if err := fn(r); err != nil {
+			return last, err
+		}
+		off += r.size()
+		last = off
+	}
+	return last, nil
+}
+
+// read returns the record at off; false when there is none that is whole.
+func (w *walker) read(off int64, payload bool) (found, bool, error) {
+	head, err := w.bytes(off, recordHeadSize)
+	if err != nil {
+		return found{}, false, err
+	}
+	r, err := decodeRecord(head, w.salt, uint32(off))
+	if err != nil || off+r.size() > w.end {
+		return found{}, false, nil
+	}
+	f := found{record: r, place: uint32(off)}
+	if payload && r.kind == kindBlock {
+		whole, err := w.bytes(off, int(r.size()))
+		if err != nil {
+			return found{}, false, err
+		}
+		if f.sealed = whole[recordHeadSize:]; block.SealedHash(f.sealed) != r.key.Sealed {
+			return found{}, false, nil
+		}
+	}
+	return f, true, nil
+}
+
+// next returns the first offset from off on where a record may begin, or the end.
+func (w *walker) next(off int64) (int64, error) {
+	for off+recordHeadSize <= w.end {
+		n := int(min(int64(w.window), w.end-off))
+		b, err := w.bytes(off, n)
+		if err != nil {
+			return 0, err
+		}
+		if i := bytes.Index(b, []byte(recordMagic)); i >= 0 {
+			return off + int64(i), nil
+		}
+		off += int64(n - len(recordMagic) + 1)
+	}
+	return w.end, nil
+}
+
+// bytes returns n bytes at off, which lie before the end. The slice is valid until the next call.
+func (w *walker) bytes(off int64, n int) ([]byte, error) {
+	if off >= w.at && off+int64(n) <= w.at+int64(len(w.buf)) {
+		return w.buf[off-w.at:][:n], nil
+	}
+	size := int(min(max(int64(n), int64(w.window)), w.end-off))
+	if cap(w.buf) < size {
+		w.buf = make([]byte, size)
+	}
+	w.buf, w.at = w.buf[:size], off
+	if got, err := w.f.ReadAt(w.buf, off); got < size {
+		w.buf = w.buf[:0]
+		return nil, fmt.Errorf("read pack at %d: %w", off, err)
+	}
+	return w.buf[:n], nil
+}
