@@ -11,6 +11,7 @@ import (
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/mesh"
+	"github.com/shoalmesh/shoal/p2p/internal/neighbours"
 )
 
 // DefaultListen listens on every interface, on ports that the system chooses.
@@ -28,7 +29,7 @@ type Config struct {
 	// MDNS finds members, and inviters by spoken code, on the local network.
 	MDNS bool
 	// RuntimeDirs are the folders in which hosts of one user on one machine leave their addresses for each other; nil
-	// means DefaultRuntimeDirs, empty means none. They are created with mode 0700; one that others may write to is not used.
+	// means neighbours.DefaultDirs(), empty means none. They are created with mode 0700; one that others may write to is not used.
 	RuntimeDirs []string
 	// Gate says whether a device may talk to this one. Called often, from many goroutines, never with a lock held; must be
 	// quick. Nil refuses everybody. After its answers have changed call SetMembers or Disconnect: links that are
@@ -54,7 +55,7 @@ func (c Config) withDefaults() Config {
 		c.Listen = DefaultListen
 	}
 	if c.RuntimeDirs == nil {
-		c.RuntimeDirs = DefaultRuntimeDirs()
+		c.RuntimeDirs = neighbours.DefaultDirs()
 	}
 	if c.Gate == nil {
 		c.Gate = func(shoal.DeviceID) bool { return false }

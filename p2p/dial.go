@@ -14,6 +14,8 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/p2p/internal/address"
+	"github.com/shoalmesh/shoal/p2p/internal/redial"
 	"github.com/shoalmesh/shoal/p2p/internal/wire"
 )
 
@@ -30,16 +32,16 @@ type dialer struct {
 	bell  chan struct{} // depth 1; full means the loop is awake already
 
 	mu     sync.Mutex // guards plan, active
-	plan   *dialPlan
+	plan   *redial.Plan
 	active int
 }
 
 func newDialer(clock func() time.Time) *dialer {
-	return &dialer{clock: clock, bell: make(chan struct{}, 1), plan: newDialPlan()}
+	return &dialer{clock: clock, bell: make(chan struct{}, 1), plan: redial.NewPlan()}
 }
 
 // change applies f to the plan and lets the loop look at it.
-func (d *dialer) change(f func(p *dialPlan, now time.Time)) {
+func (d *dialer) change(f func(p *redial.Plan, now time.Time)) {
 	d.mu.Lock()
 	f(d.plan, d.clock())
 	d.mu.Unlock()
@@ -54,10 +56,10 @@ func (d *dialer) take() (due []shoal.DeviceID, pause time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.clock()
-	due = d.plan.due(now, maxDials-d.active)
+	due = d.plan.Due(now, maxDials-d.active)
 	d.active += len(due)
 	pause = time.Hour
-	if at, ok := d.plan.next(); ok && d.active < maxDials {
+	if at, ok := d.plan.Next(); ok && d.active < maxDials {
 		pause = max(at.Sub(now), time.Millisecond)
 	}
 	return due, pause
@@ -65,10 +67,10 @@ func (d *dialer) take() (due []shoal.DeviceID, pause time.Duration) {
 
 // done returns the place that a dial held, and notes its failure.
 func (d *dialer) done(dev shoal.DeviceID, failed bool) {
-	d.change(func(p *dialPlan, now time.Time) {
+	d.change(func(p *redial.Plan, now time.Time) {
 		d.active--
 		if failed {
-			p.failed(now, dev, rand.Float64())
+			p.Failed(now, dev, rand.Float64())
 		}
 	})
 }
@@ -132,10 +134,10 @@ func (h *Host) connect(ctx context.Context, dev shoal.DeviceID) (*link, error) {
 
 // dial returns a connection with dev: the one that is there, or the first that its addresses give.
 func (h *Host) dial(ctx context.Context, dev shoal.DeviceID) (network.Conn, error) {
-	p := peerID(dev)
-	addrs := h.book.addrs(dev)
-	if r, ok := h.here.find(dev); ok {
-		addrs = append(addrs, r.addrs...)
+	p := address.PeerID(dev)
+	addrs := h.book.Addrs(dev)
+	if r, ok := h.here.Find(dev); ok {
+		addrs = append(addrs, r.Addrs...)
 	}
 	store := h.net.Peerstore()
 	store.ClearAddrs(p)
@@ -159,7 +161,7 @@ func (h *Host) acceptLink(raw network.Stream) {
 		return
 	}
 	defer h.leave()
-	dev, ok := deviceID(raw.Conn().RemotePeer())
+	dev, ok := address.FromPeer(raw.Conn().RemotePeer())
 	ctx, cancel := context.WithTimeout(h.life, handshakeWait)
 	defer cancel()
 	select {
@@ -234,7 +236,7 @@ func (h *Host) agree(ctx context.Context, l *link) error {
 // serveLink runs a link that is up until it ends, and closes its connection.
 func (h *Host) serveLink(l *link) {
 	if l.outbound {
-		h.book.learn(l.dev, []ma.Multiaddr{l.conn.RemoteMultiaddr()})
+		h.book.Learn(l.dev, []ma.Multiaddr{l.conn.RemoteMultiaddr()})
 	}
 	l.tell(h.tellable()...)
 	var writer sync.WaitGroup
@@ -244,7 +246,7 @@ func (h *Host) serveLink(l *link) {
 		}
 		_ = l.conn.Close() // ends the reader
 	})
-	err := l.read(func(r *addressRecord) { h.hear(l, r) })
+	err := l.read(func(r *address.Record) { h.hear(l, r) })
 	h.log.Debug("link ends", "device", l.dev.String(), "err", err)
 	h.closeLink(l)
 	writer.Wait()
@@ -259,12 +261,12 @@ func (h *Host) closeLink(l *link) {
 // linkUp and linkDown run under the link table's lock: they must not block.
 func (h *Host) linkUp(l *link) {
 	h.log.Info("device is up", "device", l.dev.String(), "address", l.conn.RemoteMultiaddr().String())
-	h.dials.change(func(p *dialPlan, _ time.Time) { p.up(l.dev) })
+	h.dials.change(func(p *redial.Plan, _ time.Time) { p.Up(l.dev) })
 	h.events.push(Event{Device: l.dev, Up: true})
 }
 
 func (h *Host) linkDown(l *link) {
 	h.log.Info("device is down", "device", l.dev.String())
-	h.dials.change(func(p *dialPlan, now time.Time) { p.down(now, l.dev, rand.Float64()) })
+	h.dials.change(func(p *redial.Plan, now time.Time) { p.Down(now, l.dev, rand.Float64()) })
 	h.events.push(Event{Device: l.dev, Up: false})
 }

@@ -1,6 +1,11 @@
 package p2p
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/shoalmesh/shoal/p2p/internal/address"
+	"github.com/shoalmesh/shoal/p2p/internal/invite"
+)
 
 // Errors of streams and connections.
 var (
@@ -13,9 +18,9 @@ var (
 	// ErrMalformedFrame: the length of a frame is not a canonical varint. The stream is of no use afterwards.
 	ErrMalformedFrame = errors.New("malformed frame")
 	// ErrMalformed: a message, address or address record breaks its format.
-	ErrMalformed = errors.New("malformed")
+	ErrMalformed = address.ErrMalformed
 	// ErrForged: a signature does not fit.
-	ErrForged = errors.New("forged signature")
+	ErrForged = address.ErrForged
 )
 
 // Errors of Join and NewInvite. Those up to ErrDenied are answers of the inviter.
@@ -33,7 +38,9 @@ var (
 	// ErrUnreachable: no inviter was found, or none of its addresses answers.
 	ErrUnreachable = errors.New("the inviter cannot be reached")
 	// ErrMalformedTicket: the text is neither a ticket nor a code: mistyped or cut off.
-	ErrMalformedTicket = errors.New("not a valid code or ticket")
+	ErrMalformedTicket = invite.ErrMalformed
 	// ErrTooManyInvites: too many invites are open at once.
-	ErrTooManyInvites = errors.New("too many open invites")
+	ErrTooManyInvites = invite.ErrTooMany
+	// ErrRange: role or time of a new invite are out of range, or no mesh was set.
+	ErrRange = invite.ErrRange
 )

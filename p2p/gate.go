@@ -10,6 +10,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/p2p/internal/address"
 )
 
 // gater refuses connections as early as libp2p can: as soon as the other side has proved its key. It is the first of
@@ -46,7 +47,7 @@ func (g *gater) joins(dev shoal.DeviceID) bool {
 
 // InterceptPeerDial lets members, and inviters that are being joined, be dialed.
 func (g *gater) InterceptPeerDial(p peer.ID) bool {
-	dev, ok := deviceID(p)
+	dev, ok := address.FromPeer(p)
 	return ok && (g.admits(dev) || g.joins(dev))
 }
 
@@ -61,7 +62,7 @@ func (g *gater) InterceptSecured(dir network.Direction, p peer.ID, _ network.Con
 	if dir == network.DirOutbound {
 		return g.InterceptPeerDial(p)
 	}
-	dev, ok := deviceID(p)
+	dev, ok := address.FromPeer(p)
 	return ok && (g.admits(dev) || g.inviting())
 }
 

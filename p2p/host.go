@@ -24,6 +24,10 @@ import (
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 
 	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/p2p/internal/address"
+	"github.com/shoalmesh/shoal/p2p/internal/invite"
+	"github.com/shoalmesh/shoal/p2p/internal/mdns"
+	"github.com/shoalmesh/shoal/p2p/internal/neighbours"
 )
 
 // Host is the network end of one device. Make it with New, add handlers, then Run it. All methods are safe for
@@ -36,24 +40,24 @@ type Host struct {
 	net    host.Host
 	gate   *gater
 	run    uint64 // random number of this run, shown in hellos
-	book   *addressBook
+	book   *address.Book
 	links  *linkTable
 	events *eventQueue
 	dials  *dialer
-	here   *neighbours
-	pairs  *inviter
+	here   *neighbours.Board
+	pairs  *invite.Desk
 	idle   *idleConns
-	mdns   *mdns
+	mdns   *mdns.Service
 	count  traffic
 
 	started chan struct{}      // closed when Run begins
 	life    context.Context    // ends when Close begins; parent of all that handlers do
 	stop    context.CancelFunc // ends life
 
-	mu      sync.Mutex     // guards running, closed, own, admit, and work's first Add
-	running bool           // Run was called
-	closed  bool           // Close has begun: nothing new may start
-	own     *addressRecord // this device's own address record
+	mu      sync.Mutex      // guards running, closed, own, admit, and work's first Add
+	running bool            // Run was called
+	closed  bool            // Close has begun: nothing new may start
+	own     *address.Record // this device's own address record
 	admit   Admitter
 	work    sync.WaitGroup // Run, and everything that came in from outside
 
@@ -71,20 +75,20 @@ func New(c Config) (*Host, error) {
 	h := &Host{cfg: c, self: c.Identity.Device(), log: c.Log, started: make(chan struct{})}
 	h.life, h.stop = context.WithCancel(context.Background())
 	h.closeOnce = sync.OnceValue(h.shutdown)
-	run, err := randomNumber(c.Rand)
+	run, err := invite.RandomNumber(c.Rand)
 	if err != nil {
 		return nil, err
 	}
 	h.run = run
-	h.book = newAddressBook(h.self)
+	h.book = address.NewBook(h.self)
 	h.events = newEventQueue()
 	h.dials = newDialer(c.Clock)
 	h.links = newLinkTable(h.linkUp, h.linkDown)
-	h.here = newNeighbours(c.RuntimeDirs)
-	h.pairs = newInviter(c.Clock, c.Rand)
-	h.gate = &gater{admits: c.Gate, inviting: h.pairs.open, joining: make(map[shoal.DeviceID]int)}
+	h.here = neighbours.New(c.RuntimeDirs)
+	h.pairs = invite.NewDesk(c.Clock, c.Rand)
+	h.gate = &gater{admits: c.Gate, inviting: h.pairs.Open, joining: make(map[shoal.DeviceID]int)}
 	h.idle = newIdleConns()
-	h.mdns = newMDNS(h)
+	h.mdns = mdns.New(mdns.Config{Device: h.self, Run: h.run, Addrs: h.ownAddrs, Heard: h.sawNear, Clock: c.Clock, Log: c.Log})
 	if h.net, err = newLibp2p(c, h.gate); err != nil {
 		return nil, err
 	}
@@ -105,7 +109,7 @@ func newLibp2p(c Config, gate *gater) (host.Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set network limits: %w", err)
 	}
-	near := &attached{clock: c.Clock}
+	near := &address.Attached{Clock: c.Clock}
 	h, err := libp2p.New(
 		libp2p.Identity(key),
 		libp2p.ListenAddrStrings(c.Listen...),
@@ -119,7 +123,7 @@ func newLibp2p(c Config, gate *gater) (host.Host, error) {
 		libp2p.ConnectionManager(&connmgr.NullConnMgr{}), // links are few and wanted; none is trimmed
 		libp2p.ConnectionGater(gate),
 		libp2p.SwarmOpts(
-			swarm.WithDialRanker(func(addrs []ma.Multiaddr) []network.AddrDelay { return rankDials(addrs, near.networks()) }),
+			swarm.WithDialRanker(func(addrs []ma.Multiaddr) []network.AddrDelay { return address.Rank(addrs, near.Networks()) }),
 			swarm.WithUDPBlackHoleSuccessCounter(nil), swarm.WithIPv6BlackHoleSuccessCounter(nil),
 			swarm.WithDialTimeout(dialWait), swarm.WithDialTimeoutLocal(dialWait)),
 		libp2p.UserAgent("shoal"),
@@ -139,16 +143,16 @@ func (h *Host) Device() shoal.DeviceID { return h.self }
 func (h *Host) Addrs() []string {
 	var out []string
 	for _, a := range h.ownAddrs() {
-		out = append(out, fullAddr(a, h.self))
+		out = append(out, address.Full(a, h.self))
 	}
 	return out
 }
 
 // ownAddrs lists what others may dial: local networks first, this machine alone last.
 func (h *Host) ownAddrs() []ma.Multiaddr {
-	addrs := slices.DeleteFunc(h.net.Addrs(), func(a ma.Multiaddr) bool { return isLinkLocal(a) || checkAddr(a, false) != nil })
-	slices.SortStableFunc(addrs, func(a, b ma.Multiaddr) int { return addrOrder(a) - addrOrder(b) })
-	return uniqueAddrs(addrs, maxAddrs)
+	addrs := slices.DeleteFunc(h.net.Addrs(), func(a ma.Multiaddr) bool { return address.IsLinkLocal(a) || address.Check(a, false) != nil })
+	slices.SortStableFunc(addrs, func(a, b ma.Multiaddr) int { return address.Order(a) - address.Order(b) })
+	return address.Unique(addrs, address.MaxAddrs)
 }
 
 // Run connects, answers and announces until ctx ends or Close is called, then closes the host. It may be called once.
@@ -180,9 +184,11 @@ func (h *Host) runServices(ctx context.Context) error {
 	}
 	close(h.started)
 	services.Go(func() { h.watchOwnAddrs(ctx) })
-	services.Go(func() { h.here.run(ctx, h.log) })
+	services.Go(func() { h.here.Run(ctx, h.log) })
 	services.Go(func() { h.runPlates(ctx) })
-	services.Go(func() { h.mdns.run(ctx) })
+	if h.cfg.MDNS {
+		services.Go(func() { h.mdns.Run(ctx) })
+	}
 	h.runDials(ctx)
 	return nil
 }
@@ -200,7 +206,7 @@ func (h *Host) shutdown() error {
 	h.mu.Unlock()
 	h.stop()
 	h.idle.stop()
-	h.here.clear()
+	h.here.Clear()
 	for _, l := range h.links.all() {
 		h.links.remove(l)
 	}
@@ -298,5 +304,5 @@ func (h *Host) Disconnect(dev shoal.DeviceID) {
 	if l := h.links.of(dev); l != nil {
 		h.links.remove(l)
 	}
-	_ = h.net.Network().ClosePeer(peerID(dev)) // closing has no error that anybody could act on
+	_ = h.net.Network().ClosePeer(address.PeerID(dev)) // closing has no error that anybody could act on
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+
+	"github.com/shoalmesh/shoal/p2p/internal/address"
 )
 
 const (
@@ -20,11 +22,12 @@ type idleConns struct {
 	mu     sync.Mutex // guards all below
 	timers map[network.Conn]*time.Timer
 	guests map[network.Conn]bool
+	inUse  map[network.Conn]int // by pairing
 	ended  bool
 }
 
 func newIdleConns() *idleConns {
-	return &idleConns{timers: make(map[network.Conn]*time.Timer), guests: make(map[network.Conn]bool)}
+	return &idleConns{timers: make(map[network.Conn]*time.Timer), guests: make(map[network.Conn]bool), inUse: make(map[network.Conn]int)}
 }
 
 // notifiee tells idleConns of connections that come and go.
@@ -34,9 +37,9 @@ func (c *idleConns) notifiee(h *Host) network.Notifiee {
 			if conn.Stat().Direction != network.DirInbound {
 				return
 			}
-			dev, ok := deviceID(conn.RemotePeer())
+			dev, ok := address.FromPeer(conn.RemotePeer())
 			guest := !ok || !h.cfg.Gate(dev)
-			used := func() bool { return h.links.on(conn) != nil || h.pairs.serves(conn) }
+			used := func() bool { return h.links.on(conn) != nil }
 			if !c.watch(conn, guest, used) {
 				_ = conn.Close()
 			}
@@ -56,11 +59,31 @@ func (c *idleConns) watch(conn network.Conn, guest bool, used func() bool) bool 
 		c.guests[conn] = true
 	}
 	c.timers[conn] = time.AfterFunc(idleWait, func() {
-		if !used() {
+		if !used() && !c.used(conn) {
 			_ = conn.Close()
 		}
 	})
 	return true
+}
+
+// use notes that conn serves a guest until the returned function is called.
+func (c *idleConns) use(conn network.Conn) (done func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.inUse[conn]++
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.inUse[conn]--; c.inUse[conn] == 0 {
+			delete(c.inUse, conn)
+		}
+	}
+}
+
+func (c *idleConns) used(conn network.Conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.inUse[conn] > 0
 }
 
 func (c *idleConns) forget(conn network.Conn) {

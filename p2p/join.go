@@ -7,13 +7,16 @@ import (
 	"strings"
 	"time"
 
-	"filippo.io/cpace"
 	"github.com/libp2p/go-libp2p/core/network"
 	ma "github.com/multiformats/go-multiaddr"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/mesh"
+	"github.com/shoalmesh/shoal/p2p/internal/address"
+	"github.com/shoalmesh/shoal/p2p/internal/invite"
+	"github.com/shoalmesh/shoal/p2p/internal/mdns"
+	"github.com/shoalmesh/shoal/p2p/internal/redial"
 	"github.com/shoalmesh/shoal/p2p/internal/wire"
 )
 
@@ -46,7 +49,7 @@ func (h *Host) Join(ctx context.Context, codeOrTicket string, me Guest, progress
 	defer cancel()
 	defer context.AfterFunc(h.life, cancel)()
 	g := &joiner{h: h, me: me, progress: progress}
-	if strings.HasPrefix(strings.ToLower(strings.TrimSpace(codeOrTicket)), ticketPrefix) {
+	if strings.HasPrefix(strings.ToLower(strings.TrimSpace(codeOrTicket)), invite.TicketPrefix) {
 		t, err := ParseTicket(codeOrTicket)
 		if err != nil {
 			return shoal.DeviceID{}, nil, err
@@ -54,7 +57,7 @@ func (h *Host) Join(ctx context.Context, codeOrTicket string, me Guest, progress
 		welcome, err := g.byTicket(ctx, t)
 		return t.Inviter, welcome, err
 	}
-	c, err := parseCode(codeOrTicket)
+	c, err := invite.ParseCode(codeOrTicket)
 	if err != nil {
 		return shoal.DeviceID{}, nil, err
 	}
@@ -90,20 +93,20 @@ func final(err error) bool {
 func (g *joiner) byTicket(ctx context.Context, t Ticket) ([]byte, error) {
 	var addrs []ma.Multiaddr
 	for _, s := range t.Addrs {
-		a, err := parseAddr(s, t.Inviter)
+		a, err := address.Parse(s, t.Inviter)
 		if err != nil {
 			return nil, fmt.Errorf("ticket: %w", ErrMalformedTicket)
 		}
 		addrs = append(addrs, a)
 	}
 	return g.persist(ctx, t.Inviter, addrs, func(ctx context.Context, s *pairStream) ([]byte, error) {
-		return g.prove(ctx, s, t.Inviter, &t, code{})
+		return g.prove(ctx, s, t.Inviter, &t, invite.Code{})
 	})
 }
 
 // persist runs a try again and again until it brings an answer, or the inviter has not been reached for reachWait.
 func (g *joiner) persist(ctx context.Context, inviter shoal.DeviceID, addrs []ma.Multiaddr, try func(context.Context, *pairStream) ([]byte, error)) ([]byte, error) {
-	g.h.book.learn(inviter, addrs)
+	g.h.book.Learn(inviter, addrs)
 	defer g.h.gate.join(inviter)()
 	lastSeen := time.Now()
 	for failures := 1; ; failures++ {
@@ -122,7 +125,7 @@ func (g *joiner) persist(ctx context.Context, inviter shoal.DeviceID, addrs []ma
 		if time.Since(lastSeen) > reachWait {
 			return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 		}
-		if err := sleep(ctx, min(redialPause(failures, 0), 3*time.Second)); err != nil {
+		if err := sleep(ctx, min(redial.Pause(failures, 0), 3*time.Second)); err != nil {
 			return nil, err
 		}
 	}
@@ -152,16 +155,16 @@ func (g *joiner) try(ctx context.Context, inviter shoal.DeviceID, f func(context
 func closeWhenIdle(conn network.Conn) { _ = conn.Close() }
 
 // prove runs the guest's side of the protocol with a ticket, or with a code if t is nil.
-func (g *joiner) prove(ctx context.Context, s *pairStream, inviter shoal.DeviceID, t *Ticket, c code) ([]byte, error) {
+func (g *joiner) prove(ctx context.Context, s *pairStream, inviter shoal.DeviceID, t *Ticket, c invite.Code) ([]byte, error) {
 	begin := &wire.Begin{}
-	var pake *cpace.State
+	var finish func([]byte) ([]byte, error)
 	if t != nil {
-		begin.Invite = inviteName(t.secret)
+		begin.Invite = invite.Name(t.Secret)
 	} else {
 		var err error
-		begin.Nameplate = c.plate
-		if begin.Pake, pake, err = cpace.Start(c.words, pakeContext(g.h.self, inviter, c.plate)); err != nil {
-			return nil, fmt.Errorf("key exchange: %w", err)
+		begin.Nameplate = c.Plate
+		if begin.Pake, finish, err = invite.StartPake(c, g.h.self, inviter); err != nil {
+			return nil, err
 		}
 	}
 	if err := s.send(&wire.Pair{Kind: &wire.Pair_Begin{Begin: begin}}, pairStep); err != nil {
@@ -171,8 +174,8 @@ func (g *joiner) prove(ctx context.Context, s *pairStream, inviter shoal.DeviceI
 	if err != nil {
 		return nil, err
 	}
-	p := &pairing{guest: g.h.self, inviter: inviter, begin: begin}
-	if err := takeOffer(p, m.GetOffer(), t, pake); err != nil {
+	p := &invite.Proof{Guest: g.h.self, Inviter: inviter, Begin: begin}
+	if err := takeOffer(p, m.GetOffer(), t, finish); err != nil {
 		return nil, err
 	}
 	if err := g.sendProof(s, p); err != nil {
@@ -182,50 +185,50 @@ func (g *joiner) prove(ctx context.Context, s *pairStream, inviter shoal.DeviceI
 }
 
 // takeOffer checks the inviter's offer against the ticket, or finishes the key exchange.
-func takeOffer(p *pairing, o *wire.Offer, t *Ticket, pake *cpace.State) error {
-	p.role, p.offerPake = mesh.Role(min(o.GetRole(), 255)), o.GetPake()
-	if len(o.GetMesh()) != len(p.mesh) || p.role.Validate() != nil {
+func takeOffer(p *invite.Proof, o *wire.Offer, t *Ticket, finish func([]byte) ([]byte, error)) error {
+	p.Role, p.OfferPake = mesh.Role(min(o.GetRole(), 255)), o.GetPake()
+	if len(o.GetMesh()) != len(p.Mesh) || p.Role.Validate() != nil {
 		return fmt.Errorf("offer: %w", ErrMalformed)
 	}
-	copy(p.mesh[:], o.Mesh)
+	copy(p.Mesh[:], o.Mesh)
 	if t != nil {
-		if p.mesh != t.Mesh || p.role != t.Role || len(p.offerPake) != 0 {
+		if p.Mesh != t.Mesh || p.Role != t.Role || len(p.OfferPake) != 0 {
 			return fmt.Errorf("offer differs from the ticket: %w", ErrMalformed)
 		}
-		p.key = t.secret[:]
+		p.Key = t.Secret[:]
 		return nil
 	}
-	key, err := pake.Finish(p.offerPake)
+	key, err := finish(p.OfferPake)
 	if err != nil {
-		return fmt.Errorf("key exchange: %w", ErrMalformed)
+		return errors.Join(ErrMalformed, err)
 	}
-	p.key = key
+	p.Key = key
 	return nil
 }
 
-func (g *joiner) sendProof(s *pairStream, p *pairing) error {
+func (g *joiner) sendProof(s *pairStream, p *invite.Proof) error {
 	var err error
-	if p.guestInfo, err = proto.Marshal(&wire.Guest{Name: g.me.Name, Hpke: g.me.HPKE}); err != nil {
+	if p.GuestInfo, err = proto.Marshal(&wire.Guest{Name: g.me.Name, Hpke: g.me.HPKE}); err != nil {
 		return fmt.Errorf("encode guest: %w", err)
 	}
-	proof := &wire.Proof{Guest: p.guestInfo, Confirmation: p.confirmation(ctxGuestConfirm)}
-	if own, err := signRecord(g.h.cfg.Identity, max(1, g.h.cfg.Clock().UnixMilli()), g.h.ownAddrs()); err == nil {
-		proof.Addresses = own.raw
+	proof := &wire.Proof{Guest: p.GuestInfo, Confirmation: p.Confirmation(invite.ByGuest)}
+	if own, err := address.Sign(g.h.cfg.Identity, max(1, g.h.cfg.Clock().UnixMilli()), g.h.ownAddrs()); err == nil {
+		proof.Addresses = own.Raw
 	}
 	return s.send(&wire.Pair{Kind: &wire.Pair_Proof{Proof: proof}}, pairStep)
 }
 
 // awaitWelcome checks that the inviter knows the secret too, and waits for its answer.
-func (g *joiner) awaitWelcome(s *pairStream, p *pairing) ([]byte, error) {
+func (g *joiner) awaitWelcome(s *pairStream, p *invite.Proof) ([]byte, error) {
 	m, err := s.receive(maxPairFrame, pairStep)
 	if err != nil {
 		return nil, err
 	}
-	if !p.confirms(ctxInvitConfirm, m.GetAccept().GetConfirmation()) {
+	if !p.Confirms(invite.ByInviter, m.GetAccept().GetConfirmation()) {
 		return nil, fmt.Errorf("the inviter does not know the secret: %w", ErrWrongCode)
 	}
-	if r, err := openRecord(m.GetAccept().GetAddresses()); err == nil && r.device == p.inviter {
-		g.h.book.accept(r)
+	if r, err := address.Open(m.GetAccept().GetAddresses()); err == nil && r.Device == p.Inviter {
+		g.h.book.Accept(r)
 	}
 	g.tell("waiting for approval on the other device")
 	if m, err = s.receive(maxWelcome+1024, 0); err != nil {
@@ -243,14 +246,14 @@ func (g *joiner) awaitWelcome(s *pairStream, p *pairing) ([]byte, error) {
 }
 
 // byCode looks for inviters that show the nameplate and tries them one after the other.
-func (g *joiner) byCode(ctx context.Context, c code) (shoal.DeviceID, []byte, error) {
+func (g *joiner) byCode(ctx context.Context, c invite.Code) (shoal.DeviceID, []byte, error) {
 	look, cancel := context.WithTimeout(ctx, reachWait)
 	defer cancel()
 	found := make(chan inviterFound) // unbuffered; sent on and closed by search
 	done := make(chan struct{})
 	go func() { // ends with look, which byCode cancels and waits for
 		defer close(done)
-		g.h.search(look, c.plate, found)
+		g.h.search(look, c.Plate, found)
 	}()
 	defer func() {
 		cancel()
@@ -276,15 +279,15 @@ func (g *joiner) byCode(ctx context.Context, c code) (shoal.DeviceID, []byte, er
 		if !ok {
 			break
 		}
-		if tried[f.device] || f.device == g.h.self {
+		if tried[f.Device] || f.Device == g.h.self {
 			continue
 		}
-		tried[f.device] = true
-		welcome, err := g.persist(ctx, f.device, f.addrs, func(ctx context.Context, s *pairStream) ([]byte, error) {
-			return g.prove(ctx, s, f.device, nil, c)
+		tried[f.Device] = true
+		welcome, err := g.persist(ctx, f.Device, f.Addrs, func(ctx context.Context, s *pairStream) ([]byte, error) {
+			return g.prove(ctx, s, f.Device, nil, c)
 		})
 		if err == nil || ctx.Err() != nil {
-			return f.device, welcome, err
+			return f.Device, welcome, err
 		}
 		last = err
 	}
@@ -298,21 +301,18 @@ func (g *joiner) byCode(ctx context.Context, c code) (shoal.DeviceID, []byte, er
 }
 
 // inviterFound is somebody who shows a nameplate.
-type inviterFound struct {
-	device shoal.DeviceID
-	addrs  []ma.Multiaddr
-}
+type inviterFound = mdns.Notice
 
 // search sends everybody who shows a nameplate, again and again, until ctx ends; then it closes found.
 func (h *Host) search(ctx context.Context, plate uint32, found chan<- inviterFound) {
 	defer close(found)
-	heard := h.mdns.search(ctx, plate)
+	heard := h.mdns.Search(ctx, plate)
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		for _, r := range h.here.inviters(plate) {
+		for _, r := range h.here.Inviters(plate) {
 			select {
-			case found <- inviterFound{device: r.device, addrs: r.addrs}:
+			case found <- inviterFound{Device: r.Device, Addrs: r.Addrs}:
 			case <-ctx.Done():
 				return
 			}

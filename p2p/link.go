@@ -13,13 +13,14 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/p2p/internal/address"
 	"github.com/shoalmesh/shoal/p2p/internal/wire"
 )
 
 const (
 	linkProtocol = "/shoal/link/1"
 	// maxLinkFrame bounds a frame on a link: the biggest is an address record.
-	maxLinkFrame = maxRecordBytes + 256
+	maxLinkFrame = address.MaxRecordBytes + 256
 	// handshakeWait bounds the handshake of a link, the judging of a second connection included.
 	handshakeWait = 10 * time.Second
 	// probeWait is how long an older link may take to show that it lives when a second connection asks for its place.
@@ -65,7 +66,7 @@ type outbox struct {
 	wake chan struct{} // depth 1; full means the writer is awake already
 
 	mu      sync.Mutex // guards all below
-	records map[shoal.DeviceID]*addressRecord
+	records map[shoal.DeviceID]*address.Record
 	ping    uint64 // number to ask for; 0: none
 	pong    uint64 // number to answer; 0: none
 	pings   uint64 // the last number that was used
@@ -80,7 +81,7 @@ func newLink(parent context.Context, s *stream, dev shoal.DeviceID, outbound boo
 		up: make(chan struct{}), gone: make(chan struct{}), live: ctx,
 		outbox: outbox{
 			wake:    make(chan struct{}, 1),
-			records: make(map[shoal.DeviceID]*addressRecord),
+			records: make(map[shoal.DeviceID]*address.Record),
 			waiting: make(map[uint64]chan struct{}),
 		},
 	}
@@ -186,10 +187,10 @@ func (o *outbox) poke() {
 }
 
 // tell queues records for the other side; of one device only the last given is sent.
-func (l *link) tell(records ...*addressRecord) {
+func (l *link) tell(records ...*address.Record) {
 	l.outbox.mu.Lock()
 	for _, r := range records {
-		l.outbox.records[r.device] = r
+		l.outbox.records[r.Device] = r
 	}
 	l.outbox.mu.Unlock()
 	l.outbox.poke()
@@ -247,7 +248,7 @@ func (o *outbox) take() []*wire.Link {
 		out = append(out, &wire.Link{Kind: &wire.Link_Ping{Ping: &wire.Ping{Number: o.ping}}})
 	}
 	for _, r := range o.records {
-		out = append(out, &wire.Link{Kind: &wire.Link_Addresses{Addresses: r.raw}})
+		out = append(out, &wire.Link{Kind: &wire.Link_Addresses{Addresses: r.Raw}})
 	}
 	o.ping, o.pong = 0, 0
 	clear(o.records)
@@ -282,7 +283,7 @@ func (l *link) write(heartbeat time.Duration) error {
 }
 
 // read takes in what the other side says until the link breaks. accept gets each address record that verifies.
-func (l *link) read(accept func(*addressRecord)) error {
+func (l *link) read(accept func(*address.Record)) error {
 	for {
 		m, err := l.receive()
 		if err != nil {
@@ -299,7 +300,7 @@ func (l *link) read(accept func(*addressRecord)) error {
 		case *wire.Link_Pong:
 			l.outbox.answered(k.Pong.GetNumber())
 		case *wire.Link_Addresses:
-			r, err := openRecord(k.Addresses)
+			r, err := address.Open(k.Addresses)
 			if err != nil {
 				return err
 			}

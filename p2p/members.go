@@ -9,6 +9,9 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/p2p/internal/address"
+	"github.com/shoalmesh/shoal/p2p/internal/mdns"
+	"github.com/shoalmesh/shoal/p2p/internal/redial"
 )
 
 // SetMembers names the devices to stay connected with, and addresses at which they were seen last (with or without
@@ -20,9 +23,9 @@ func (h *Host) SetMembers(members map[shoal.DeviceID][]string) {
 		want[dev] = dev != h.self
 	}
 	delete(want, h.self)
-	h.book.forget(func(d shoal.DeviceID) bool { return want[d] || h.cfg.Gate(d) })
-	h.dials.change(func(p *dialPlan, now time.Time) {
-		p.setMembers(now, want, func(d shoal.DeviceID) bool { return h.links.of(d) != nil })
+	h.book.Forget(func(d shoal.DeviceID) bool { return want[d] || h.cfg.Gate(d) })
+	h.dials.change(func(p *redial.Plan, now time.Time) {
+		p.SetMembers(now, want, func(d shoal.DeviceID) bool { return h.links.of(d) != nil })
 	})
 	for dev, addrs := range members {
 		h.LearnAddrs(dev, addrs)
@@ -39,7 +42,7 @@ func (h *Host) SetMembers(members map[shoal.DeviceID][]string) {
 func (h *Host) LearnAddrs(dev shoal.DeviceID, addrs []string) {
 	var good []ma.Multiaddr
 	for _, s := range addrs {
-		a, err := parseAddr(s, dev)
+		a, err := address.Parse(s, dev)
 		if err != nil {
 			h.log.Debug("skip address", "device", dev.String(), "err", err)
 			continue
@@ -50,23 +53,32 @@ func (h *Host) LearnAddrs(dev shoal.DeviceID, addrs []string) {
 }
 
 func (h *Host) learn(dev shoal.DeviceID, addrs []ma.Multiaddr) {
-	if h.book.learn(dev, addrs) {
-		h.dials.change(func(p *dialPlan, now time.Time) { p.news(now, dev) })
+	if h.book.Learn(dev, addrs) {
+		h.dials.change(func(p *redial.Plan, now time.Time) { p.News(now, dev) })
 	}
 }
 
 // KnownAddrs lists where dev may be found, best guess first, with /p2p/: what SetMembers wants to be given after a restart.
 func (h *Host) KnownAddrs(dev shoal.DeviceID) []string {
 	var out []string
-	for _, a := range h.book.addrs(dev) {
-		out = append(out, fullAddr(a, dev))
+	for _, a := range h.book.Addrs(dev) {
+		out = append(out, address.Full(a, dev))
 	}
 	return out
 }
 
+// sawNear: a host was seen on the local network. Members are dialed at once.
+func (h *Host) sawNear(n mdns.Notice) {
+	if n.Service != mdns.Members || n.Device == h.self || !h.cfg.Gate(n.Device) || h.links.of(n.Device) != nil {
+		return
+	}
+	h.book.Learn(n.Device, n.Addrs)
+	h.dials.change(func(p *redial.Plan, now time.Time) { p.News(now, n.Device) })
+}
+
 // tellable lists the address records to give to a member: this device's own and those of all that the gate admits.
-func (h *Host) tellable() []*addressRecord {
-	records := h.book.records(h.cfg.Gate)
+func (h *Host) tellable() []*address.Record {
+	records := h.book.Records(h.cfg.Gate)
 	if own := h.ownRecord(); own != nil {
 		records = append(records, own)
 	}
@@ -74,31 +86,31 @@ func (h *Host) tellable() []*addressRecord {
 }
 
 // hear takes in an address record that came over l, and passes it on if it is new.
-func (h *Host) hear(l *link, r *addressRecord) {
-	if r.device == h.self {
+func (h *Host) hear(l *link, r *address.Record) {
+	if r.Device == h.self {
 		// This device's own record comes back from a former life with a faster clock: outbid it.
-		if own := h.ownRecord(); own != nil && r.timeMS > own.timeMS {
-			if err := h.publish(r.timeMS + 1); err != nil {
+		if own := h.ownRecord(); own != nil && r.TimeMS > own.TimeMS {
+			if err := h.publish(r.TimeMS + 1); err != nil {
 				h.log.Warn("publish own addresses", "err", err)
 			}
 		}
 		return
 	}
-	if !h.cfg.Gate(r.device) {
+	if !h.cfg.Gate(r.Device) {
 		return
 	}
-	if !h.book.accept(r) {
-		if known := h.book.record(r.device); known != nil && known.timeMS > r.timeMS {
+	if !h.book.Accept(r) {
+		if known := h.book.Record(r.Device); known != nil && known.TimeMS > r.TimeMS {
 			l.tell(known)
 		}
 		return
 	}
-	h.dials.change(func(p *dialPlan, now time.Time) { p.news(now, r.device) })
+	h.dials.change(func(p *redial.Plan, now time.Time) { p.News(now, r.Device) })
 	h.pass(r, l)
 }
 
 // pass gives r to everybody who is up but from.
-func (h *Host) pass(r *addressRecord, from *link) {
+func (h *Host) pass(r *address.Record, from *link) {
 	for _, l := range h.links.all() {
 		if l != from {
 			l.tell(r)
@@ -106,7 +118,7 @@ func (h *Host) pass(r *addressRecord, from *link) {
 	}
 }
 
-func (h *Host) ownRecord() *addressRecord {
+func (h *Host) ownRecord() *address.Record {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.own
@@ -118,9 +130,9 @@ func (h *Host) publish(atLeast int64) error {
 	h.mu.Lock()
 	at := max(h.cfg.Clock().UnixMilli(), atLeast, 1)
 	if h.own != nil {
-		at = max(at, h.own.timeMS+1)
+		at = max(at, h.own.TimeMS+1)
 	}
-	r, err := signRecord(h.cfg.Identity, at, addrs)
+	r, err := address.Sign(h.cfg.Identity, at, addrs)
 	if err == nil {
 		h.own = r
 	}
@@ -128,7 +140,7 @@ func (h *Host) publish(atLeast int64) error {
 	if err != nil {
 		return err
 	}
-	h.here.publish(r)
+	h.here.Publish(r)
 	h.pass(r, nil)
 	return nil
 }
@@ -164,17 +176,17 @@ func (h *Host) watchOwnAddrs(ctx context.Context) {
 			if err := h.publish(0); err != nil {
 				h.log.Warn("publish own addresses", "err", err)
 			}
-			h.mdns.readdress()
-			h.dials.change(func(p *dialPlan, now time.Time) { p.newsOfAll(now) })
+			h.mdns.Readdress()
+			h.dials.change(func(p *redial.Plan, now time.Time) { p.NewsOfAll(now) })
 		}
 	}
 }
 
-func sameAddrs(r *addressRecord, addrs []ma.Multiaddr) bool {
-	if r == nil || len(r.addrs) != len(addrs) {
+func sameAddrs(r *address.Record, addrs []ma.Multiaddr) bool {
+	if r == nil || len(r.Addrs) != len(addrs) {
 		return false
 	}
-	for i, a := range r.addrs {
+	for i, a := range r.Addrs {
 		if !a.Equal(addrs[i]) {
 			return false
 		}

@@ -2,21 +2,18 @@ package p2p
 
 import (
 	"bufio"
-	"crypto/subtle"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
-	"filippo.io/cpace"
 	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/zeebo/blake3"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/mesh"
+	"github.com/shoalmesh/shoal/p2p/internal/invite"
 	"github.com/shoalmesh/shoal/p2p/internal/wire"
 )
 
@@ -31,8 +28,6 @@ const (
 	// maxGuestName and maxGuestHPKE bound what a guest says of itself.
 	maxGuestName = 64
 	maxGuestHPKE = 4 << 10
-	// maxPake bounds the PAKE's messages (48 and 32 bytes today).
-	maxPake = 64
 )
 
 // Guest is a device that asks for admission. Name and HPKE are its own words, covered by the proof of the secret.
@@ -65,66 +60,6 @@ func (g Guest) validateSelf() error {
 		}
 	}
 	return nil
-}
-
-// pairing is what both sides know when the secret is proved. Both compute the same confirmations from it only if every
-// field is the same on both: the TLS keys of both ends (so nobody sits between them), mesh, role, way, and the
-// guest's words.
-type pairing struct {
-	guest, inviter shoal.DeviceID
-	mesh           shoal.MeshID
-	role           mesh.Role
-	begin          *wire.Begin
-	offerPake      []byte
-	guestInfo      []byte // encoded wire.Guest
-	key            []byte // ticket: its secret; code: what the PAKE gave
-}
-
-// transcript hashes everything but the key, each part with its length.
-func (p *pairing) transcript() [32]byte {
-	h := blake3.NewDeriveKey(ctxPairHash)
-	part := func(b []byte) {
-		var n [8]byte
-		binary.BigEndian.PutUint64(n[:], uint64(len(b)))
-		_, _ = h.Write(n[:]) // a hash does not fail
-		_, _ = h.Write(b)
-	}
-	part(p.guest[:])
-	part(p.inviter[:])
-	part(p.mesh[:])
-	part([]byte{byte(p.role)})
-	part(p.begin.Invite)
-	part(binary.BigEndian.AppendUint32(nil, p.begin.Nameplate))
-	part(p.begin.Pake)
-	part(p.offerPake)
-	part(p.guestInfo)
-	var out [32]byte
-	copy(out[:], h.Sum(nil))
-	return out
-}
-
-// confirmation is the proof of one side: context says which.
-func (p *pairing) confirmation(context string) []byte {
-	var key [32]byte
-	blake3.DeriveKey(context, p.key, key[:])
-	h, err := blake3.NewKeyed(key[:])
-	if err != nil {
-		panic("p2p: keyed hash refuses a key of 32 bytes") // no input can cause it
-	}
-	t := p.transcript()
-	_, _ = h.Write(t[:])
-	return h.Sum(nil)
-}
-
-// confirms compares in constant time.
-func (p *pairing) confirms(context string, proof []byte) bool {
-	return subtle.ConstantTimeCompare(p.confirmation(context), proof) == 1
-}
-
-// pakeContext binds the PAKE to both ends and the nameplate.
-func pakeContext(guest, inviter shoal.DeviceID, plate uint32) *cpace.ContextInfo {
-	ad := binary.BigEndian.AppendUint32([]byte(ctxPakeAssociate), plate)
-	return cpace.NewContextInfo(string(guest[:]), string(inviter[:]), ad)
 }
 
 // pairStream carries pairing frames with a deadline for each.
@@ -201,8 +136,8 @@ func (s *pairStream) refuse(r wire.Reason) {
 // checkBegin holds the two shapes of a Begin.
 func checkBegin(b *wire.Begin) error {
 	ticket := len(b.GetInvite()) == 16 && b.GetNameplate() == 0 && len(b.GetPake()) == 0
-	code := len(b.GetInvite()) == 0 && b.GetNameplate() >= 1 && b.GetNameplate() <= maxPlate &&
-		len(b.GetPake()) > 0 && len(b.GetPake()) <= maxPake
+	code := len(b.GetInvite()) == 0 && b.GetNameplate() >= 1 && b.GetNameplate() <= invite.MaxPlate &&
+		len(b.GetPake()) > 0 && len(b.GetPake()) <= invite.MaxPake
 	if !ticket && !code {
 		return fmt.Errorf("pairing request: %w", ErrMalformed)
 	}

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"filippo.io/cpace"
 	"github.com/libp2p/go-libp2p/core/network"
 	"google.golang.org/protobuf/proto"
 
@@ -15,6 +14,8 @@ import (
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/mesh"
+	"github.com/shoalmesh/shoal/p2p/internal/address"
+	"github.com/shoalmesh/shoal/p2p/internal/invite"
 	"github.com/shoalmesh/shoal/p2p/internal/wire"
 )
 
@@ -25,6 +26,18 @@ type Invite struct {
 	Expires time.Time // of the ticket, by this device's clock
 }
 
+// How long an invite holds if nothing else is asked for, and at most.
+const (
+	DefaultInviteTTL = invite.DefaultTTL
+	MaxInviteTTL     = invite.MaxTTL
+)
+
+// Ticket is what the text of a ticket says. Field Secret is a secret: it never reaches a log.
+type Ticket = invite.Ticket
+
+// ParseTicket reads the text of a ticket without using it. Error: ErrMalformedTicket.
+func ParseTicket(text string) (Ticket, error) { return invite.ParseTicket(text) }
+
 // Admitter admits a guest that has proved the invite's secret. It blocks until a person has decided, unless auto says
 // that the invite's maker has decided already. It returns what the guest needs (the roster), at most 64 MiB; ErrDenied if
 // a person said no; any other error if it failed. Its context ends when the guest leaves and when the host closes.
@@ -32,9 +45,7 @@ type Admitter func(ctx context.Context, guest Guest, auto bool) (welcome []byte,
 
 // SetMesh sets the mesh that invites lead to. NewInvite fails before.
 func (h *Host) SetMesh(id shoal.MeshID) {
-	h.pairs.mu.Lock()
-	defer h.pairs.mu.Unlock()
-	h.pairs.mesh = id
+	h.pairs.SetMesh(id)
 }
 
 // SetAdmitter sets who decides about guests. Without one every guest is told that it could not be admitted.
@@ -48,19 +59,19 @@ func (h *Host) SetAdmitter(admit Admitter) {
 // With autoAdmit the admitter is told not to ask. Invites live in memory: they end with the host. At most 16 are open
 // (ErrTooManyInvites). The code is found over mDNS and on this machine while the host runs.
 func (h *Host) NewInvite(role mesh.Role, ttl time.Duration, autoAdmit bool) (Invite, error) {
-	i, err := h.pairs.create(role, ttl, autoAdmit, h.here.plateTaken)
+	i, err := h.pairs.Create(role, ttl, autoAdmit, h.here.PlateTaken)
 	if err != nil {
 		return Invite{}, err
 	}
-	t := Ticket{Inviter: h.self, Mesh: i.mesh, Role: role, Expires: i.expires, secret: i.secret}
+	t := Ticket{Inviter: h.self, Mesh: i.Mesh, Role: role, Expires: i.Expires, Secret: i.Secret}
 	for _, a := range ticketAddrs(h.ownAddrs()) {
 		t.Addrs = append(t.Addrs, a.String())
 	}
-	text, err := t.encode()
+	text, err := t.Encode()
 	if err != nil {
 		return Invite{}, err
 	}
-	return Invite{Code: i.code.String(), Ticket: text, Expires: i.expires}, nil
+	return Invite{Code: i.Code.String(), Ticket: text, Expires: i.Expires}, nil
 }
 
 // ticketAddrs chooses from the own addresses, best first: TCP before QUIC, and one of this machine itself.
@@ -69,19 +80,19 @@ func ticketAddrs(addrs []ma.Multiaddr) []ma.Multiaddr {
 	var here ma.Multiaddr
 	for _, a := range addrs {
 		switch {
-		case addrOrder(a) >= 20 && !isTCP(a): // QUIC to this machine itself serves nobody
-		case addrOrder(a) >= 20:
+		case address.Order(a) >= 20 && !address.IsTCP(a): // QUIC to this machine itself serves nobody
+		case address.Order(a) >= 20:
 			if here == nil {
 				here = a
 			}
-		case isTCP(a):
+		case address.IsTCP(a):
 			tcp = append(tcp, a)
 		default:
 			quic = append(quic, a)
 		}
 	}
-	out := append(tcp[:min(len(tcp), maxTicketAddrs-2):min(len(tcp), maxTicketAddrs-2)], quic...)
-	out = out[:min(len(out), maxTicketAddrs-1)]
+	out := append(tcp[:min(len(tcp), invite.MaxAddrs-2):min(len(tcp), invite.MaxAddrs-2)], quic...)
+	out = out[:min(len(out), invite.MaxAddrs-1)]
 	if here != nil {
 		out = append(out, here)
 	}
@@ -94,7 +105,7 @@ func (h *Host) CancelInvite(i Invite) {
 	if err != nil {
 		return
 	}
-	h.pairs.cancel(func(i *invite) bool { return i.secret == t.secret })
+	h.pairs.Cancel(t.Secret)
 }
 
 // acceptPair serves a guest.
@@ -106,11 +117,11 @@ func (h *Host) acceptPair(raw network.Stream) {
 	defer h.leave()
 	s := newPairStream(raw, &h.count)
 	defer s.finish()
-	guest, ok := deviceID(raw.Conn().RemotePeer())
+	guest, ok := address.FromPeer(raw.Conn().RemotePeer())
 	if !ok {
 		return
 	}
-	defer h.pairs.serve(raw.Conn())()
+	defer h.idle.use(raw.Conn())()
 	defer context.AfterFunc(h.life, func() { _ = raw.Reset() })()
 	if err := h.servePair(s, guest); err != nil {
 		h.log.Info("pairing ended", "device", guest.String(), "err", err)
@@ -129,20 +140,20 @@ func (h *Host) servePair(s *pairStream, guest shoal.DeviceID) error {
 		s.refuse(wire.Reason_REASON_MALFORMED)
 		return err
 	}
-	i, reason := h.pairs.find(begin, guest)
+	i, reason := h.pairs.Find(begin, guest)
 	if reason != 0 {
 		s.refuse(reason)
 		return refusalError(reason)
 	}
-	p := &pairing{guest: guest, inviter: h.self, mesh: i.mesh, role: i.role, begin: begin, key: i.secret[:]}
+	p := &invite.Proof{Guest: guest, Inviter: h.self, Mesh: i.Mesh, Role: i.Role, Begin: begin, Key: i.Secret[:]}
 	if begin.Nameplate != 0 {
-		p.offerPake, p.key, err = cpace.Exchange(i.code.words, pakeContext(guest, h.self, begin.Nameplate), begin.Pake)
+		p.OfferPake, p.Key, err = invite.AnswerPake(i.Code, guest, h.self, begin.Pake)
 		if err != nil {
 			s.refuse(wire.Reason_REASON_MALFORMED)
-			return fmt.Errorf("key exchange: %w", ErrMalformed)
+			return errors.Join(ErrMalformed, err)
 		}
 	}
-	offer := &wire.Offer{Mesh: i.mesh[:], Role: uint32(i.role), Pake: p.offerPake}
+	offer := &wire.Offer{Mesh: i.Mesh[:], Role: uint32(i.Role), Pake: p.OfferPake}
 	if err := s.send(&wire.Pair{Kind: &wire.Pair_Offer{Offer: offer}}, pairStep); err != nil {
 		return err
 	}
@@ -153,51 +164,51 @@ func (h *Host) servePair(s *pairStream, guest shoal.DeviceID) error {
 }
 
 // judgeProof checks the guest's proof and, if it holds, has the guest admitted.
-func (h *Host) judgeProof(s *pairStream, i *invite, p *pairing, proof *wire.Proof) error {
-	byCode := p.begin.Nameplate != 0
-	p.guestInfo = proof.GetGuest()
-	if !p.confirms(ctxGuestConfirm, proof.GetConfirmation()) {
+func (h *Host) judgeProof(s *pairStream, i *invite.Invite, p *invite.Proof, proof *wire.Proof) error {
+	byCode := p.Begin.Nameplate != 0
+	p.GuestInfo = proof.GetGuest()
+	if !p.Confirms(invite.ByGuest, proof.GetConfirmation()) {
 		if byCode {
-			h.pairs.burn(i)
+			h.pairs.Burn(i)
 		}
 		s.refuse(wire.Reason_REASON_WRONG_CODE)
 		return ErrWrongCode
 	}
 	var info wire.Guest
-	g := Guest{Device: p.guest, Role: i.role, Via: ViaTicket, Address: s.Conn().RemoteMultiaddr().String()}
+	g := Guest{Device: p.Guest, Role: i.Role, Via: ViaTicket, Address: s.Conn().RemoteMultiaddr().String()}
 	if byCode {
 		g.Via = ViaCode
 	}
-	if err := proto.Unmarshal(p.guestInfo, &info); err == nil {
+	if err := proto.Unmarshal(p.GuestInfo, &info); err == nil {
 		g.Name, g.HPKE = info.Name, info.Hpke
 	}
 	if err := g.validateSelf(); err != nil {
 		s.refuse(wire.Reason_REASON_MALFORMED)
 		return err
 	}
-	welcome, reason := h.pairs.claim(i, p.guest, byCode)
+	welcome, reason := h.pairs.Claim(i, p.Guest, byCode)
 	if reason != 0 {
 		s.refuse(reason)
 		return refusalError(reason)
 	}
-	if r, err := openRecord(proof.GetAddresses()); err == nil && r.device == p.guest {
-		h.book.accept(r)
+	if r, err := address.Open(proof.GetAddresses()); err == nil && r.Device == p.Guest {
+		h.book.Accept(r)
 	}
 	return h.admitGuest(s, i, p, g, welcome)
 }
 
 // admitGuest tells the guest that its proof holds, has the admitter decide, and delivers the answer.
-func (h *Host) admitGuest(s *pairStream, i *invite, p *pairing, g Guest, welcome []byte) error {
+func (h *Host) admitGuest(s *pairStream, i *invite.Invite, p *invite.Proof, g Guest, welcome []byte) error {
 	settled := welcome != nil
 	denied := false
 	defer func() {
 		if !settled {
-			h.pairs.settle(i, welcome, denied)
+			h.pairs.Settle(i, welcome, denied)
 		}
 	}()
-	accept := &wire.Accept{Confirmation: p.confirmation(ctxInvitConfirm)}
+	accept := &wire.Accept{Confirmation: p.Confirmation(invite.ByInviter)}
 	if own := h.ownRecord(); own != nil {
-		accept.Addresses = own.raw
+		accept.Addresses = own.Raw
 	}
 	if err := s.send(&wire.Pair{Kind: &wire.Pair_Accept{Accept: accept}}, pairStep); err != nil {
 		return err
@@ -215,9 +226,9 @@ func (h *Host) admitGuest(s *pairStream, i *invite, p *pairing, g Guest, welcome
 	}()
 	var err error
 	if !settled {
-		welcome, err = h.askAdmitter(ctx, g, i.auto)
+		welcome, err = h.askAdmitter(ctx, g, i.Auto)
 		denied = errors.Is(err, ErrDenied)
-		h.pairs.settle(i, welcome, denied)
+		h.pairs.Settle(i, welcome, denied)
 		settled = true
 	}
 	if err != nil {
@@ -262,14 +273,14 @@ func (h *Host) runPlates(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			h.here.show(nil)
+			h.here.Show(nil)
 			return
-		case <-h.pairs.bell:
+		case <-h.pairs.Changed():
 		case <-timer.C:
 		}
-		show, until := h.pairs.plates()
-		h.here.show(show)
-		h.mdns.show(show)
+		show, until := h.pairs.Plates()
+		h.here.Show(show)
+		h.mdns.Show(show)
 		pause := time.Hour
 		if !until.IsZero() {
 			pause = max(until.Sub(h.cfg.Clock()), time.Second)

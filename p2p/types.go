@@ -4,7 +4,10 @@ import (
 	"io"
 	"time"
 
+	ma "github.com/multiformats/go-multiaddr"
+
 	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/p2p/internal/address"
 )
 
 // Transport tells how a connection runs. Lower costs less.
@@ -52,4 +55,17 @@ type Stream interface {
 	SetReadDeadline(t time.Time) error
 	// SetWriteDeadline is SetDeadline for Writes alone.
 	SetWriteDeadline(t time.Time) error
+}
+
+// transportOf names the kind of a connection to a.
+func transportOf(a ma.Multiaddr) Transport {
+	near := address.Attached{Clock: time.Now}
+	switch {
+	case address.IsRelayed(a):
+		return TransportRelay
+	case address.IsNear(a, near.Networks()):
+		return TransportLAN
+	default:
+		return TransportDirect
+	}
 }

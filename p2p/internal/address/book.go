@@ -1,4 +1,4 @@
-package p2p
+package address
 
 import (
 	"slices"
@@ -16,8 +16,8 @@ const maxTold = 12
 // belongs to the mesh comes through SetMembers first.
 const maxBook = 4096
 
-// addressBook remembers where devices were last seen. Safe for concurrent use.
-type addressBook struct {
+// Book remembers where devices were last seen. Safe for concurrent use.
+type Book struct {
 	self shoal.DeviceID
 
 	mu      sync.Mutex // guards entries
@@ -26,16 +26,16 @@ type addressBook struct {
 
 // bookEntry is what is known of one device. The zero value knows nothing.
 type bookEntry struct {
-	record *addressRecord // the newest signed one; nil if none
+	record *Record        // the newest signed one; nil if none
 	told   []ma.Multiaddr // addresses that were seen or told without signature, latest first, at most maxTold
 }
 
-func newAddressBook(self shoal.DeviceID) *addressBook {
-	return &addressBook{self: self, entries: make(map[shoal.DeviceID]*bookEntry)}
+func NewBook(self shoal.DeviceID) *Book {
+	return &Book{self: self, entries: make(map[shoal.DeviceID]*bookEntry)}
 }
 
 // entry returns the entry of dev, making it; nil when the book is full. The caller holds mu.
-func (b *addressBook) entry(dev shoal.DeviceID) *bookEntry {
+func (b *Book) entry(dev shoal.DeviceID) *bookEntry {
 	e := b.entries[dev]
 	if e == nil && len(b.entries) < maxBook {
 		e = &bookEntry{}
@@ -44,8 +44,8 @@ func (b *addressBook) entry(dev shoal.DeviceID) *bookEntry {
 	return e
 }
 
-// learn puts addrs first among those told of dev and says whether one of them was not known before.
-func (b *addressBook) learn(dev shoal.DeviceID, addrs []ma.Multiaddr) (news bool) {
+// Learn puts addrs first among those told of dev and says whether one of them was not known before.
+func (b *Book) Learn(dev shoal.DeviceID, addrs []ma.Multiaddr) (news bool) {
 	if dev == b.self || len(addrs) == 0 {
 		return false
 	}
@@ -59,28 +59,28 @@ func (b *addressBook) learn(dev shoal.DeviceID, addrs []ma.Multiaddr) (news bool
 	for _, a := range addrs {
 		news = news || !slices.ContainsFunc(known, a.Equal)
 	}
-	e.told = uniqueAddrs(append(slices.Clone(addrs), e.told...), maxTold)
+	e.told = Unique(append(slices.Clone(addrs), e.told...), maxTold)
 	return news
 }
 
-// accept keeps r if it is newer than what is known of its device and says so. A record of this device itself is never
+// Accept keeps r if it is newer than what is known of its device and says so. A record of this device itself is never
 // kept; publish asks for the time in it.
-func (b *addressBook) accept(r *addressRecord) (news bool) {
-	if r.device == b.self {
+func (b *Book) Accept(r *Record) (news bool) {
+	if r.Device == b.self {
 		return false
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	e := b.entry(r.device)
-	if e == nil || e.record != nil && e.record.timeMS >= r.timeMS {
+	e := b.entry(r.Device)
+	if e == nil || e.record != nil && e.record.TimeMS >= r.TimeMS {
 		return false
 	}
 	e.record = r
 	return true
 }
 
-// addrs lists where dev may be found, best guess first.
-func (b *addressBook) addrs(dev shoal.DeviceID) []ma.Multiaddr {
+// Addrs lists where dev may be found, best guess first.
+func (b *Book) Addrs(dev shoal.DeviceID) []ma.Multiaddr {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if e := b.entries[dev]; e != nil {
@@ -89,8 +89,8 @@ func (b *addressBook) addrs(dev shoal.DeviceID) []ma.Multiaddr {
 	return nil
 }
 
-// record returns the newest signed record of dev, or nil.
-func (b *addressBook) record(dev shoal.DeviceID) *addressRecord {
+// Record returns the newest signed record of dev, or nil.
+func (b *Book) Record(dev shoal.DeviceID) *Record {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if e := b.entries[dev]; e != nil {
@@ -99,21 +99,21 @@ func (b *addressBook) record(dev shoal.DeviceID) *addressRecord {
 	return nil
 }
 
-// records lists the signed records of all devices that keep says yes to.
-func (b *addressBook) records(keep func(shoal.DeviceID) bool) []*addressRecord {
+// Records lists the signed records of all devices that keep says yes to.
+func (b *Book) Records(keep func(shoal.DeviceID) bool) []*Record {
 	b.mu.Lock()
-	var all []*addressRecord
+	var all []*Record
 	for _, e := range b.entries {
 		if e.record != nil {
 			all = append(all, e.record)
 		}
 	}
 	b.mu.Unlock() // keep belongs to the caller and is not run under the lock
-	return slices.DeleteFunc(all, func(r *addressRecord) bool { return !keep(r.device) })
+	return slices.DeleteFunc(all, func(r *Record) bool { return !keep(r.Device) })
 }
 
-// forget drops every device that keep says no to.
-func (b *addressBook) forget(keep func(shoal.DeviceID) bool) {
+// Forget drops every device that keep says no to.
+func (b *Book) Forget(keep func(shoal.DeviceID) bool) {
 	b.mu.Lock()
 	devices := make([]shoal.DeviceID, 0, len(b.entries))
 	for d := range b.entries {
@@ -132,7 +132,7 @@ func (e *bookEntry) all() []ma.Multiaddr {
 	var out []ma.Multiaddr
 	out = append(out, e.told...)
 	if e.record != nil {
-		out = append(out, e.record.addrs...)
+		out = append(out, e.record.Addrs...)
 	}
-	return uniqueAddrs(out, maxTold+maxAddrs)
+	return Unique(out, maxTold+MaxAddrs)
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package p2p
+package neighbours
 
 import (
 	"fmt"
@@ -10,9 +10,9 @@ import (
 	"syscall"
 )
 
-// DefaultRuntimeDirs lists the per-user folders of this machine: that of the session, if there is one, and one under
+// DefaultDirs lists the per-user folders of this machine: that of the session, if there is one, and one under
 // /tmp, which processes that know nothing of the session use too. Hosts write to all and read all.
-func DefaultRuntimeDirs() []string {
+func DefaultDirs() []string {
 	var dirs []string
 	if x := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(x) {
 		dirs = append(dirs, filepath.Join(x, "shoal"))

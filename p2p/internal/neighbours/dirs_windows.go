@@ -1,4 +1,4 @@
-package p2p
+package neighbours
 
 import (
 	"fmt"
@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 )
 
-// DefaultRuntimeDirs lists the per-user folders of this machine: one below the user's local application data.
-func DefaultRuntimeDirs() []string {
+// DefaultDirs lists the per-user folders of this machine: one below the user's local application data.
+func DefaultDirs() []string {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return nil

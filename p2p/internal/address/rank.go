@@ -1,4 +1,4 @@
-package p2p
+package address
 
 import (
 	"net/netip"
@@ -19,22 +19,22 @@ const (
 	relayDelay = 500 * time.Millisecond
 )
 
-// rankDials says when each address of a peer is dialed: all at once, but the less wanted transport a little later, if
+// Rank says when each address of a peer is dialed: all at once, but the less wanted transport a little later, if
 // the better one is there at all.
-func rankDials(addrs []ma.Multiaddr, attached []netip.Prefix) []network.AddrDelay {
+func Rank(addrs []ma.Multiaddr, attached []netip.Prefix) []network.AddrDelay {
 	var nearTCP, farQUIC, direct bool
 	for _, a := range addrs {
-		near, tcp := isNear(a, attached), isTCP(a)
-		direct = direct || !isRelayed(a)
+		near, tcp := IsNear(a, attached), IsTCP(a)
+		direct = direct || !IsRelayed(a)
 		nearTCP = nearTCP || near && tcp
 		farQUIC = farQUIC || !near && !tcp
 	}
 	out := make([]network.AddrDelay, 0, len(addrs))
 	for _, a := range addrs {
 		var d time.Duration
-		near, tcp := isNear(a, attached), isTCP(a)
+		near, tcp := IsNear(a, attached), IsTCP(a)
 		switch {
-		case isRelayed(a):
+		case IsRelayed(a):
 			if direct {
 				d = relayDelay
 			}

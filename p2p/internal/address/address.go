@@ -1,4 +1,4 @@
-package p2p
+package address
 
 import (
 	"bytes"
@@ -17,24 +17,24 @@ import (
 )
 
 const (
-	// maxAddrBytes bounds one binary address; the longest that checkAddr lets through are DNS names.
+	// maxAddrBytes bounds one binary address; the longest that Check lets through are DNS names.
 	maxAddrBytes = 300
-	// maxAddrs bounds the addresses that are kept of, or sent for, one device.
-	maxAddrs = 24
+	// MaxAddrs bounds the addresses that are kept of, or sent for, one device.
+	MaxAddrs = 24
 )
 
-// peerIDPrefix is an identity multihash that holds libp2p's protobuf form of an Ed25519 public key (libp2p peer ID
+// peerPrefix is an identity multihash that holds libp2p's protobuf form of an Ed25519 public key (libp2p peer ID
 // specification, "Keys").
-var peerIDPrefix = []byte{0x00, 0x24, 0x08, 0x01, 0x12, 0x20}
+var peerPrefix = []byte{0x00, 0x24, 0x08, 0x01, 0x12, 0x20}
 
-// peerID is the device's name in libp2p.
-func peerID(d shoal.DeviceID) peer.ID {
-	return peer.ID(append(bytes.Clone(peerIDPrefix), d[:]...))
+// PeerID is the device's name in libp2p.
+func PeerID(d shoal.DeviceID) peer.ID {
+	return peer.ID(append(bytes.Clone(peerPrefix), d[:]...))
 }
 
-// deviceID is the inverse of peerID; ok is false for peers whose key is not Ed25519.
-func deviceID(p peer.ID) (d shoal.DeviceID, ok bool) {
-	raw, found := strings.CutPrefix(string(p), string(peerIDPrefix))
+// FromPeer is the inverse of PeerID; ok is false for peers whose key is not Ed25519.
+func FromPeer(p peer.ID) (d shoal.DeviceID, ok bool) {
+	raw, found := strings.CutPrefix(string(p), string(peerPrefix))
 	if !found || len(raw) != len(d) {
 		return d, false
 	}
@@ -42,9 +42,9 @@ func deviceID(p peer.ID) (d shoal.DeviceID, ok bool) {
 	return d, d != shoal.DeviceID{}
 }
 
-// parseAddr reads an address that a person or this device's own database gives: with or without /p2p/, which must then
+// Parse reads an address that a person or this device's own database gives: with or without /p2p/, which must then
 // name dev. The result has none.
-func parseAddr(s string, dev shoal.DeviceID) (ma.Multiaddr, error) {
+func Parse(s string, dev shoal.DeviceID) (ma.Multiaddr, error) {
 	if len(s) > 2*maxAddrBytes {
 		return nil, fmt.Errorf("address of %d characters: %w", len(s), ErrMalformed)
 	}
@@ -53,15 +53,15 @@ func parseAddr(s string, dev shoal.DeviceID) (ma.Multiaddr, error) {
 		return nil, fmt.Errorf("address %q: %w", s, ErrMalformed)
 	}
 	bare, id := peer.SplitAddr(a)
-	if id != "" && id != peerID(dev) {
+	if id != "" && id != PeerID(dev) {
 		return nil, fmt.Errorf("address %q names another device: %w", s, ErrMalformed)
 	}
-	return bare, checkAddr(bare, true)
+	return bare, Check(bare, true)
 }
 
-// decodeAddr reads a binary address that came over the network. DNS names are refused: who sends them could make
+// Decode reads a binary address that came over the network. DNS names are refused: who sends them could make
 // this device ask name servers of their choice.
-func decodeAddr(raw []byte) (ma.Multiaddr, error) {
+func Decode(raw []byte) (ma.Multiaddr, error) {
 	if len(raw) > maxAddrBytes {
 		return nil, fmt.Errorf("address of %d bytes: %w", len(raw), ErrMalformed)
 	}
@@ -69,11 +69,11 @@ func decodeAddr(raw []byte) (ma.Multiaddr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("binary address: %w", ErrMalformed)
 	}
-	return a, checkAddr(a, false)
+	return a, Check(a, false)
 }
 
-// checkAddr holds the one shape that this version dials: host, then TCP port, or UDP port and QUIC.
-func checkAddr(a ma.Multiaddr, names bool) error {
+// Check holds the one shape that this version dials: host, then TCP port, or UDP port and QUIC.
+func Check(a ma.Multiaddr, names bool) error {
 	var codes []int
 	for _, c := range a {
 		codes = append(codes, c.Protocol().Code)
@@ -106,27 +106,27 @@ func checkAddr(a ma.Multiaddr, names bool) error {
 	return nil
 }
 
-// isTCP tells TCP from QUIC for an address that checkAddr accepted.
-func isTCP(a ma.Multiaddr) bool {
+// IsTCP tells TCP from QUIC for an address that Check accepted.
+func IsTCP(a ma.Multiaddr) bool {
 	_, err := a.ValueForProtocol(ma.P_TCP)
 	return err == nil
 }
 
-// isRelayed tells whether a runs through a relay.
-func isRelayed(a ma.Multiaddr) bool {
+// IsRelayed tells whether a runs through a relay.
+func IsRelayed(a ma.Multiaddr) bool {
 	_, err := a.ValueForProtocol(ma.P_CIRCUIT)
 	return err == nil
 }
 
-// isLinkLocal tells whether a needs an interface name to be of use, which no other device can know.
-func isLinkLocal(a ma.Multiaddr) bool {
+// IsLinkLocal tells whether a needs an interface name to be of use, which no other device can know.
+func IsLinkLocal(a ma.Multiaddr) bool {
 	ip, err := manet.ToIP(a)
 	return err == nil && ip.To4() == nil && ip.IsLinkLocalUnicast()
 }
 
-// isNear tells whether a is on this machine or on a local network: private, or in one of the networks that the
+// IsNear tells whether a is on this machine or on a local network: private, or in one of the networks that the
 // machine's interfaces are attached to.
-func isNear(a ma.Multiaddr, attached []netip.Prefix) bool {
+func IsNear(a ma.Multiaddr, attached []netip.Prefix) bool {
 	ip, err := manet.ToIP(a)
 	if err != nil {
 		return false
@@ -166,63 +166,52 @@ func attachedNetworks() []netip.Prefix {
 	return out
 }
 
-// attached remembers attachedNetworks for a while, because reading them costs a few system calls. Safe for concurrent use.
-type attached struct {
-	clock func() time.Time
+// Attached remembers attachedNetworks for a while, because reading them costs a few system calls. Safe for concurrent use.
+type Attached struct {
+	Clock func() time.Time // required
 
 	mu   sync.Mutex // guards nets, read
 	nets []netip.Prefix
 	read time.Time
 }
 
-func (c *attached) networks() []netip.Prefix {
+// Networks lists them; the caller must not change the result.
+func (c *Attached) Networks() []netip.Prefix {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := c.clock()
+	now := c.Clock()
 	if age := now.Sub(c.read); c.read.IsZero() || age < 0 || age > 10*time.Second {
 		c.nets, c.read = attachedNetworks(), now
 	}
 	return c.nets
 }
 
-// addrOrder sorts addresses for others: local networks, then the internet, then this machine alone; IPv4 and TCP first.
-func addrOrder(a ma.Multiaddr) int {
+// Order sorts addresses for others: local networks, then the internet, then this machine alone; IPv4 and TCP first.
+func Order(a ma.Multiaddr) int {
 	n := 0
 	ip, err := manet.ToIP(a)
 	switch {
 	case err == nil && ip.IsLoopback():
 		n = 20
-	case !isNear(a, nil):
+	case !IsNear(a, nil):
 		n = 10
 	}
 	if err == nil && ip.To4() == nil {
 		n += 2
 	}
-	if !isTCP(a) {
+	if !IsTCP(a) {
 		n++
 	}
 	return n
 }
 
-// transportOf names the kind of a connection to a.
-func transportOf(a ma.Multiaddr) Transport {
-	switch {
-	case isRelayed(a):
-		return TransportRelay
-	case isNear(a, attachedNetworks()):
-		return TransportLAN
-	default:
-		return TransportDirect
-	}
-}
-
-// fullAddr is the printed form with /p2p/.
-func fullAddr(a ma.Multiaddr, dev shoal.DeviceID) string {
+// Full is the printed form with /p2p/.
+func Full(a ma.Multiaddr, dev shoal.DeviceID) string {
 	return a.String() + "/p2p/" + dev.String()
 }
 
-// uniqueAddrs keeps the first of equal addresses, and at most max.
-func uniqueAddrs(addrs []ma.Multiaddr, max int) []ma.Multiaddr {
+// Unique keeps the first of equal addresses, and at most max.
+func Unique(addrs []ma.Multiaddr, max int) []ma.Multiaddr {
 	seen := make(map[string]bool, len(addrs))
 	var out []ma.Multiaddr
 	for _, a := range addrs {

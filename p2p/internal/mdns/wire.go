@@ -1,4 +1,4 @@
-package p2p
+package mdns
 
 import (
 	"fmt"
@@ -11,31 +11,32 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/p2p/internal/address"
 )
 
 // Names on the local network (DNS-SD, RFC 6763). A host answers for the first always, for the second while a code is open.
 const (
-	mdnsMembers = "_shoal._udp.local."
-	mdnsPairing = "_shoal-pair._udp.local."
+	Members = "_shoal._udp.local."
+	Pairing = "_shoal-pair._udp.local."
 )
 
 const (
-	mdnsTTL = 120 // seconds, as RFC 6762 §10 recommends for what names a host
-	// maxMDNSPacket is what is read of a packet (RFC 6762 §17), maxMDNSRecords how many of its records are looked at.
-	maxMDNSPacket  = 9000
-	maxMDNSRecords = 64
-	// maxMDNSAddrs keeps what is sent within one Ethernet frame.
-	maxMDNSAddrs = 8
+	ttl = 120 // seconds, as RFC 6762 §10 recommends for what names a host
+	// maxPacket is what is read of a packet (RFC 6762 §17), maxRecords how many of its records are looked at.
+	maxPacket  = 9000
+	maxRecords = 64
+	// maxAddrs keeps what is sent within one Ethernet frame.
+	maxAddrs = 8
 	// cacheFlush marks a record that has one owner (RFC 6762 §10.2).
 	cacheFlush = 1 << 15
 )
 
-// notice is what a host says of itself on the local network. Nothing in it is proved.
-type notice struct {
-	service string // mdnsMembers or mdnsPairing
-	device  shoal.DeviceID
-	addrs   []ma.Multiaddr // the dialed shape, without names
-	plates  []uint32       // mdnsPairing: the nameplates it shows
+// Notice is what a host says of itself on the local network. Nothing in it is proved.
+type Notice struct {
+	Service string // Members or Pairing
+	Device  shoal.DeviceID
+	Addrs   []ma.Multiaddr // the dialed shape, without names
+	Plates  []uint32       // Pairing: the nameplates it shows
 }
 
 // encodeQuery asks who offers a service.
@@ -49,12 +50,12 @@ func encodeQuery(service string) ([]byte, error) {
 }
 
 // encodeNotice answers: pointer, service, text and addresses of one instance.
-func encodeNotice(n notice, instance string) ([]byte, error) {
-	service, err := dnsmessage.NewName(n.service)
+func encodeNotice(n Notice, instance string) ([]byte, error) {
+	service, err := dnsmessage.NewName(n.Service)
 	if err != nil {
 		return nil, err
 	}
-	name, err := dnsmessage.NewName(instance + "." + n.service)
+	name, err := dnsmessage.NewName(instance + "." + n.Service)
 	if err != nil {
 		return nil, err
 	}
@@ -62,21 +63,21 @@ func encodeNotice(n notice, instance string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text := []string{"id=" + n.device.String()}
-	for _, p := range n.plates {
+	text := []string{"id=" + n.Device.String()}
+	for _, p := range n.Plates {
 		text = append(text, "n="+strconv.FormatUint(uint64(p), 10))
 	}
-	addrs := n.addrs[:min(len(n.addrs), maxMDNSAddrs)]
+	addrs := n.Addrs[:min(len(n.Addrs), maxAddrs)]
 	for _, a := range addrs {
 		text = append(text, "a="+a.String())
 	}
 	own := func(t dnsmessage.Type, name dnsmessage.Name) dnsmessage.ResourceHeader {
-		return dnsmessage.ResourceHeader{Name: name, Type: t, Class: dnsmessage.ClassINET | cacheFlush, TTL: mdnsTTL}
+		return dnsmessage.ResourceHeader{Name: name, Type: t, Class: dnsmessage.ClassINET | cacheFlush, TTL: ttl}
 	}
 	m := dnsmessage.Message{
 		Header: dnsmessage.Header{Response: true, Authoritative: true},
 		Answers: []dnsmessage.Resource{{
-			Header: dnsmessage.ResourceHeader{Name: service, Type: dnsmessage.TypePTR, Class: dnsmessage.ClassINET, TTL: mdnsTTL},
+			Header: dnsmessage.ResourceHeader{Name: service, Type: dnsmessage.TypePTR, Class: dnsmessage.ClassINET, TTL: ttl},
 			Body:   &dnsmessage.PTRResource{PTR: name},
 		}},
 		Additionals: []dnsmessage.Resource{
@@ -118,7 +119,7 @@ func hostIPs(addrs []ma.Multiaddr) []net.IP {
 // heardPacket is what matters in one packet.
 type heardPacket struct {
 	asked   []string // services of ours that it asks for
-	notices []notice
+	notices []Notice
 }
 
 // decodePacket reads a packet of the local network. Much of what comes there is not for us: that is no error. An
@@ -128,22 +129,22 @@ func decodePacket(raw []byte) (heardPacket, error) {
 	var p dnsmessage.Parser
 	head, err := p.Start(raw)
 	if err != nil {
-		return out, fmt.Errorf("mDNS packet: %w", ErrMalformed)
+		return out, fmt.Errorf("mDNS packet: %w", address.ErrMalformed)
 	}
 	questions, err := p.AllQuestions()
 	if err != nil {
-		return out, fmt.Errorf("mDNS packet: %w", ErrMalformed)
+		return out, fmt.Errorf("mDNS packet: %w", address.ErrMalformed)
 	}
 	if !head.Response {
-		for _, q := range questions[:min(len(questions), maxMDNSRecords)] {
+		for _, q := range questions[:min(len(questions), maxRecords)] {
 			name := strings.ToLower(q.Name.String())
-			if (q.Type == dnsmessage.TypePTR || q.Type == dnsmessage.TypeALL) && (name == mdnsMembers || name == mdnsPairing) {
+			if (q.Type == dnsmessage.TypePTR || q.Type == dnsmessage.TypeALL) && (name == Members || name == Pairing) {
 				out.asked = append(out.asked, name)
 			}
 		}
 		return out, nil
 	}
-	for range maxMDNSRecords {
+	for range maxRecords {
 		h, body, err := nextText(&p)
 		if err != nil {
 			break
@@ -151,7 +152,7 @@ func decodePacket(raw []byte) (heardPacket, error) {
 		if body == nil || h.TTL == 0 {
 			continue
 		}
-		for _, service := range []string{mdnsMembers, mdnsPairing} {
+		for _, service := range []string{Members, Pairing} {
 			if n, ok := noticeFrom(service, body.TXT); ok && strings.HasSuffix(strings.ToLower(h.Name.String()), "."+service) {
 				out.notices = append(out.notices, n)
 			}
@@ -181,25 +182,25 @@ func nextText(p *dnsmessage.Parser) (h dnsmessage.ResourceHeader, body *dnsmessa
 }
 
 // noticeFrom reads the texts of an instance; false if they name no device.
-func noticeFrom(service string, texts []string) (notice, bool) {
-	n := notice{service: service}
-	for _, s := range texts[:min(len(texts), maxMDNSRecords)] {
+func noticeFrom(service string, texts []string) (Notice, bool) {
+	n := Notice{Service: service}
+	for _, s := range texts[:min(len(texts), maxRecords)] {
 		key, value, _ := strings.Cut(s, "=")
 		switch key {
 		case "id":
 			if d, err := shoal.ParseDeviceID(value); err == nil {
-				n.device = d
+				n.Device = d
 			}
 		case "n":
-			if p, err := strconv.ParseUint(value, 10, 32); err == nil && p >= 1 && p <= maxPlate {
-				n.plates = append(n.plates, uint32(p))
+			if p, err := strconv.ParseUint(value, 10, 32); err == nil && p >= 1 {
+				n.Plates = append(n.Plates, uint32(p))
 			}
 		case "a":
 			a, err := ma.NewMultiaddr(value)
-			if err == nil && checkAddr(a, false) == nil && len(n.addrs) < maxMDNSAddrs {
-				n.addrs = append(n.addrs, a)
+			if err == nil && address.Check(a, false) == nil && len(n.Addrs) < maxAddrs {
+				n.Addrs = append(n.Addrs, a)
 			}
 		}
 	}
-	return n, n.device != (shoal.DeviceID{}) && len(n.addrs) > 0
+	return n, n.Device != (shoal.DeviceID{}) && len(n.Addrs) > 0
 }

@@ -1,4 +1,4 @@
-package p2p
+package neighbours
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/p2p/internal/address"
 )
 
 const (
@@ -23,7 +24,7 @@ const (
 	maxNotes = 1024
 )
 
-// neighbours lets hosts of one user on one machine find each other without multicast: each leaves its signed address
+// Board lets hosts of one user on one machine find each other without multicast: each leaves its signed address
 // record in a file of a folder that only the user can write to. Nothing there is trusted beyond its signature.
 //
 //	device-<device ID>                the record of a running host
@@ -31,16 +32,16 @@ const (
 //
 // A crash leaves files behind; they name addresses at which nobody answers, and are removed when they are old.
 // Safe for concurrent use.
-type neighbours struct {
+type Board struct {
 	dirs []string
 
 	mu     sync.Mutex // guards own, plates, and the writing of files
-	own    *addressRecord
+	own    *address.Record
 	plates map[uint32]bool
 }
 
-func newNeighbours(dirs []string) *neighbours {
-	return &neighbours{dirs: dirs, plates: make(map[uint32]bool)}
+func New(dirs []string) *Board {
+	return &Board{dirs: dirs, plates: make(map[uint32]bool)}
 }
 
 func deviceNote(dev shoal.DeviceID) string { return "device-" + dev.String() }
@@ -49,22 +50,22 @@ func plateNote(plate uint32, dev shoal.DeviceID) string {
 	return fmt.Sprintf("plate-%d-%s", plate, dev)
 }
 
-// publish puts r where neighbours look for it. A folder that cannot be used is left out: this is one way of several.
-func (n *neighbours) publish(r *addressRecord) {
+// Publish puts r where neighbours look for it. A folder that cannot be used is left out: this is one way of several.
+func (n *Board) Publish(r *address.Record) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.own = r
 	n.write()
 }
 
-// show makes plates the nameplates under which this host is found.
-func (n *neighbours) show(plates map[uint32]bool) {
+// Show makes plates the nameplates under which this host is found.
+func (n *Board) Show(plates map[uint32]bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.own != nil {
 		for p := range n.plates {
 			if !plates[p] {
-				n.remove(plateNote(p, n.own.device))
+				n.remove(plateNote(p, n.own.Device))
 			}
 		}
 	}
@@ -73,17 +74,17 @@ func (n *neighbours) show(plates map[uint32]bool) {
 }
 
 // write writes every file anew; the caller holds mu.
-func (n *neighbours) write() {
+func (n *Board) write() {
 	if n.own == nil {
 		return
 	}
-	raw, err := encodeRecord(n.own)
+	raw, err := address.Encode(n.own)
 	if err != nil {
 		return
 	}
-	names := []string{deviceNote(n.own.device)}
+	names := []string{deviceNote(n.own.Device)}
 	for p := range n.plates {
-		names = append(names, plateNote(p, n.own.device))
+		names = append(names, plateNote(p, n.own.Device))
 	}
 	for _, dir := range n.dirs {
 		if usableDir(dir) != nil {
@@ -115,60 +116,60 @@ func replaceNote(dir, name string, raw []byte) error {
 }
 
 // remove deletes a file from every folder; the caller holds mu.
-func (n *neighbours) remove(name string) {
+func (n *Board) remove(name string) {
 	for _, dir := range n.dirs {
 		_ = os.Remove(filepath.Join(dir, name)) // gone already is as good
 	}
 }
 
-// clear removes all files of this host.
-func (n *neighbours) clear() {
+// Clear removes all files of this host.
+func (n *Board) Clear() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.own == nil {
 		return
 	}
-	n.remove(deviceNote(n.own.device))
+	n.remove(deviceNote(n.own.Device))
 	for p := range n.plates {
-		n.remove(plateNote(p, n.own.device))
+		n.remove(plateNote(p, n.own.Device))
 	}
 	n.own, n.plates = nil, make(map[uint32]bool)
 }
 
-// find reads the record of dev, if it runs on this machine.
-func (n *neighbours) find(dev shoal.DeviceID) (*addressRecord, bool) {
+// Find reads the record of dev, if it runs on this machine.
+func (n *Board) Find(dev shoal.DeviceID) (*address.Record, bool) {
 	for _, dir := range n.dirs {
-		if r, err := readNote(dir, deviceNote(dev)); err == nil && r.device == dev {
+		if r, err := readNote(dir, deviceNote(dev)); err == nil && r.Device == dev {
 			return r, true
 		}
 	}
 	return nil, false
 }
 
-// inviters lists the hosts on this machine that show a nameplate.
-func (n *neighbours) inviters(plate uint32) []*addressRecord {
+// Inviters lists the hosts on this machine that show a nameplate.
+func (n *Board) Inviters(plate uint32) []*address.Record {
 	prefix := fmt.Sprintf("plate-%d-", plate)
-	var out []*addressRecord
+	var out []*address.Record
 	n.each(func(dir, name string) {
 		if !strings.HasPrefix(name, prefix) {
 			return
 		}
-		if r, err := readNote(dir, name); err == nil && name == prefix+r.device.String() {
+		if r, err := readNote(dir, name); err == nil && name == prefix+r.Device.String() {
 			out = append(out, r)
 		}
 	})
 	return out
 }
 
-// plateTaken tells whether any host on this machine shows a nameplate.
-func (n *neighbours) plateTaken(plate uint32) bool {
+// PlateTaken tells whether any host on this machine shows a nameplate.
+func (n *Board) PlateTaken(plate uint32) bool {
 	prefix, taken := fmt.Sprintf("plate-%d-", plate), false
 	n.each(func(_, name string) { taken = taken || strings.HasPrefix(name, prefix) })
 	return taken
 }
 
 // each calls f for the files of every usable folder.
-func (n *neighbours) each(f func(dir, name string)) {
+func (n *Board) each(f func(dir, name string)) {
 	for _, dir := range n.dirs {
 		if checkDir(dir) != nil {
 			continue
@@ -186,7 +187,7 @@ func (n *neighbours) each(f func(dir, name string)) {
 }
 
 // readNote reads and verifies one file.
-func readNote(dir, name string) (*addressRecord, error) {
+func readNote(dir, name string) (*address.Record, error) {
 	if err := checkDir(dir); err != nil {
 		return nil, err
 	}
@@ -196,22 +197,22 @@ func readNote(dir, name string) (*addressRecord, error) {
 		return nil, err
 	}
 	if !st.Mode().IsRegular() || time.Since(st.ModTime()) > noteAge {
-		return nil, fmt.Errorf("read %s: %w", path, ErrMalformed)
+		return nil, fmt.Errorf("read %s: %w", path, address.ErrMalformed)
 	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, 2*maxRecordBytes))
+	raw, err := io.ReadAll(io.LimitReader(f, 2*address.MaxRecordBytes))
 	if err != nil {
 		return nil, err
 	}
-	return decodeRecord(raw)
+	return address.DecodeRecord(raw)
 }
 
-// run keeps this host's files fresh and removes what crashed hosts left, until ctx ends.
-func (n *neighbours) run(ctx context.Context, log *slog.Logger) {
+// Run keeps this host's files fresh and removes what crashed hosts left, until ctx ends.
+func (n *Board) Run(ctx context.Context, log *slog.Logger) {
 	tick := time.NewTicker(noteRenewal)
 	defer tick.Stop()
 	for {

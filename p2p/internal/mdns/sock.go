@@ -1,4 +1,4 @@
-package p2p
+package mdns
 
 import (
 	"errors"
@@ -6,30 +6,33 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
+
+	"github.com/shoalmesh/shoal/p2p/internal/address"
 )
 
 var (
-	mdnsGroup4 = &net.UDPAddr{IP: net.IPv4(224, 0, 0, 251), Port: 5353}
-	mdnsGroup6 = &net.UDPAddr{IP: net.ParseIP("ff02::fb"), Port: 5353}
+	group4 = &net.UDPAddr{IP: net.IPv4(224, 0, 0, 251), Port: 5353}
+	group6 = &net.UDPAddr{IP: net.ParseIP("ff02::fb"), Port: 5353}
 )
 
-// mdnsSock is the multicast sockets of one moment: one per IP version, joined on every interface that can multicast.
-type mdnsSock struct {
+// sock is the multicast sockets of one moment: one per IP version, joined on every interface that can multicast.
+type sock struct {
 	ifaces []net.Interface
 	v4     *ipv4.PacketConn // nil if IPv4 has no multicast
 	v6     *ipv6.PacketConn // nil if IPv6 has no multicast
 }
 
-// openMDNS joins the multicast groups; an error means that this machine has no multicast at all now.
-func openMDNS() (*mdnsSock, error) {
+// openSock joins the multicast groups; an error means that this machine has no multicast at all now.
+func openSock() (*sock, error) {
 	all, err := net.Interfaces()
 	if err != nil {
 		return nil, fmt.Errorf("list interfaces: %w", err)
 	}
-	s := &mdnsSock{}
+	s := &sock{}
 	for _, i := range all {
 		if i.Flags&net.FlagUp != 0 && i.Flags&net.FlagMulticast != 0 {
 			s.ifaces = append(s.ifaces, i)
@@ -45,15 +48,15 @@ func openMDNS() (*mdnsSock, error) {
 	return s, nil
 }
 
-func (s *mdnsSock) join4() {
-	c, err := net.ListenUDP("udp4", mdnsGroup4) // shares the port with other responders of this machine
+func (s *sock) join4() {
+	c, err := net.ListenUDP("udp4", group4) // shares the port with other responders of this machine
 	if err != nil {
 		return
 	}
 	p := ipv4.NewPacketConn(c)
 	joined := 0
 	for i := range s.ifaces {
-		if p.JoinGroup(&s.ifaces[i], mdnsGroup4) == nil {
+		if p.JoinGroup(&s.ifaces[i], group4) == nil {
 			joined++
 		}
 	}
@@ -65,15 +68,15 @@ func (s *mdnsSock) join4() {
 	s.v4 = p
 }
 
-func (s *mdnsSock) join6() {
-	c, err := net.ListenUDP("udp6", mdnsGroup6)
+func (s *sock) join6() {
+	c, err := net.ListenUDP("udp6", group6)
 	if err != nil {
 		return
 	}
 	p := ipv6.NewPacketConn(c)
 	joined := 0
 	for i := range s.ifaces {
-		if p.JoinGroup(&s.ifaces[i], mdnsGroup6) == nil {
+		if p.JoinGroup(&s.ifaces[i], group6) == nil {
 			joined++
 		}
 	}
@@ -85,23 +88,23 @@ func (s *mdnsSock) join6() {
 }
 
 // send multicasts a packet on every interface. What cannot be sent is lost, as on any network.
-func (s *mdnsSock) send(raw []byte) {
+func (s *sock) send(raw []byte) {
 	for i := range s.ifaces {
 		if s.v4 != nil && s.v4.SetMulticastInterface(&s.ifaces[i]) == nil {
-			_, _ = s.v4.WriteTo(raw, nil, mdnsGroup4)
+			_, _ = s.v4.WriteTo(raw, nil, group4)
 		}
 		if s.v6 != nil && s.v6.SetMulticastInterface(&s.ifaces[i]) == nil {
-			_, _ = s.v6.WriteTo(raw, nil, mdnsGroup6)
+			_, _ = s.v6.WriteTo(raw, nil, group6)
 		}
 	}
 }
 
 // receive hands every packet from a local network to got, from at most two goroutines, until close; then it returns.
 // The slice is valid during the call only.
-func (s *mdnsSock) receive(near func() []netip.Prefix, got func([]byte)) {
+func (s *sock) receive(near func() []netip.Prefix, got func([]byte)) {
 	var readers sync.WaitGroup
 	read := func(from func([]byte) (int, net.Addr, error)) {
-		buf := make([]byte, maxMDNSPacket)
+		buf := make([]byte, maxPacket)
 		for {
 			n, src, err := from(buf)
 			if err != nil {
@@ -152,11 +155,46 @@ func fromNear(src net.Addr, near []netip.Prefix) bool {
 	return false
 }
 
-func (s *mdnsSock) close() {
+func (s *sock) close() {
 	if s.v4 != nil {
 		_ = s.v4.Close()
 	}
 	if s.v6 != nil {
 		_ = s.v6.Close()
+	}
+}
+
+// Works sends a query and tells whether it comes back within wait: whether hosts of this machine could hear each other.
+// doctor and tests ask.
+func Works(clock func() time.Time, wait time.Duration) bool {
+	s, err := openSock()
+	if err != nil {
+		return false
+	}
+	heard := make(chan struct{}, 1)
+	near := &address.Attached{Clock: clock}
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		s.receive(near.Networks, func([]byte) {
+			select {
+			case heard <- struct{}{}:
+			default:
+			}
+		})
+	})
+	defer reader.Wait()
+	defer s.close()
+	raw, err := encodeQuery(Members)
+	if err != nil {
+		return false
+	}
+	s.send(raw)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-heard:
+		return true
+	case <-timer.C:
+		return false
 	}
 }

@@ -1,0 +1,148 @@
+package redial
+
+import (
+	"time"
+
+	"github.com/shoalmesh/shoal"
+)
+
+// pauses is how long to wait after the first, second, … failure in a row; the last one repeats. The short ones
+// serve a device that restarts; the long one keeps an absent device cheap.
+var pauses = []time.Duration{
+	200 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second,
+}
+
+// Pause adds up to a quarter of jitter (0 ≤ chance < 1), so that two devices do not dial each other in step.
+func Pause(failures int, chance float64) time.Duration {
+	p := pauses[min(max(failures, 1), len(pauses))-1]
+	return p + time.Duration(chance*float64(p)/4)
+}
+
+// state is where the plan stands with one device.
+//
+//	waiting --due--> dialing --failed--> waiting (later)
+//	any --up--> connected --down--> waiting (soon)
+type state uint8
+
+const (
+	waiting state = iota
+	dialing
+	connected
+)
+
+// Plan decides which device is dialed when. It is pure: time and chance come as arguments. Not safe for
+// concurrent use.
+type Plan struct {
+	members map[shoal.DeviceID]*entry
+}
+
+type entry struct {
+	state    state
+	failures int       // in a row
+	at       time.Time // waiting: when to dial
+	last     time.Time // when it was dialed last
+	again    bool      // dialing: something new was heard meanwhile; a failure is followed by another dial at once
+}
+
+// NewPlan returns a plan without members.
+func NewPlan() *Plan { return &Plan{members: make(map[shoal.DeviceID]*entry)} }
+
+// SetMembers makes want the devices to dial. New ones are due at once unless isUp says they are up already.
+func (p *Plan) SetMembers(now time.Time, want map[shoal.DeviceID]bool, isUp func(shoal.DeviceID) bool) {
+	for d := range p.members {
+		if !want[d] {
+			delete(p.members, d)
+		}
+	}
+	for d := range want {
+		if p.members[d] != nil {
+			continue
+		}
+		e := &entry{at: now}
+		if isUp(d) {
+			e.state = connected
+		}
+		p.members[d] = e
+	}
+}
+
+// leastPause is the least time between two dials of one device, whatever is heard: news are not always true.
+const leastPause = 50 * time.Millisecond
+
+// News: a new address of d is known, or d was just seen alive. Pauses begin anew and d is due at once.
+func (p *Plan) News(now time.Time, d shoal.DeviceID) {
+	e := p.members[d]
+	if e == nil || e.state == connected {
+		return
+	}
+	e.failures = 0
+	e.at = later(now, e.last.Add(leastPause))
+	e.again = e.state == dialing
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// Up: a link with d came up, whoever dialed.
+func (p *Plan) Up(d shoal.DeviceID) {
+	if e := p.members[d]; e != nil {
+		*e = entry{state: connected}
+	}
+}
+
+// Down: the link with d was lost.
+func (p *Plan) Down(now time.Time, d shoal.DeviceID, chance float64) {
+	if e := p.members[d]; e != nil && e.state == connected {
+		*e = entry{at: now.Add(Pause(1, chance))}
+	}
+}
+
+// Failed: the dial that due asked for came to nothing.
+func (p *Plan) Failed(now time.Time, d shoal.DeviceID, chance float64) {
+	e := p.members[d]
+	if e == nil || e.state != dialing {
+		return
+	}
+	e.state = waiting
+	if e.again {
+		e.again, e.at = false, later(now, e.last.Add(leastPause))
+		return
+	}
+	e.failures++
+	e.at = now.Add(Pause(e.failures, chance))
+}
+
+// Due takes at most max devices whose time has come; they are dialing from now on.
+func (p *Plan) Due(now time.Time, max int) []shoal.DeviceID {
+	var out []shoal.DeviceID
+	for d, e := range p.members {
+		if len(out) < max && e.state == waiting && !e.at.After(now) {
+			e.state, e.last = dialing, now
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// Next is when Due has something again; false: never, unless something happens.
+func (p *Plan) Next() (time.Time, bool) {
+	var at time.Time
+	found := false
+	for _, e := range p.members {
+		if e.state == waiting && (!found || e.at.Before(at)) {
+			at, found = e.at, true
+		}
+	}
+	return at, found
+}
+
+// NewsOfAll: this machine's own network changed, so everybody may be reachable again.
+func (p *Plan) NewsOfAll(now time.Time) {
+	for d := range p.members {
+		p.News(now, d)
+	}
+}
