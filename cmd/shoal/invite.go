@@ -62,7 +62,8 @@ func (a *app) awaitGuest(ctx context.Context, client *control.Client, spec contr
 	defer events.Close()
 	printInvite(a.console, invite)
 	a.console.Notef("Waiting for the device … (Ctrl-C stops waiting; the invitation stays good)")
-	err = (&greeter{console: a.console, client: client, asks: a.console.CanAsk() && !a.yes, seen: map[string]bool{}}).wait(ctx, events)
+	g := &greeter{console: a.console, client: client, asks: a.console.CanAsk() && !a.yes, seen: map[string]bool{}}
+	err = g.wait(ctx, events)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return control.Errorf(control.CodeTimeout, "nobody came before the invitation ran out, after %s", spec.Expires.Round(time.Second))
 	}

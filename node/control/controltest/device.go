@@ -46,6 +46,8 @@ type Device struct {
 	stopped  bool
 	// closed and replaced at every event
 	news chan struct{}
+	// a token is put in, if there is room, when somebody begins to watch events
+	watched chan struct{}
 	// closed when Stop is called
 	stop chan struct{}
 }
@@ -56,6 +58,7 @@ func New(dir string) *Device {
 	d := &Device{
 		failures: map[string]error{},
 		news:     make(chan struct{}),
+		watched:  make(chan struct{}, 16),
 		stop:     make(chan struct{}),
 		folders: []control.Folder{
 			{Name: "Photos", ID: FolderID(2)},
@@ -104,6 +107,16 @@ func (d *Device) Calls() []string {
 
 // Stopping is closed when the device was asked to stop.
 func (d *Device) Stopping() <-chan struct{} { return d.stop }
+
+// AwaitWatcher returns when one more WatchEvents has begun; what happens from then on reaches that watcher.
+func (d *Device) AwaitWatcher(ctx context.Context) error {
+	select {
+	case <-d.watched:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 // Change edits what the device answers to Status and Folders.
 func (d *Device) Change(edit func(s *control.Status, folders *[]control.Folder)) {

@@ -130,7 +130,11 @@ func (d *Device) answer(method string, id shoal.DeviceID, kind control.EventKind
 func (d *Device) Conflicts(context.Context) ([]control.Conflict, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return slices.Clone(d.conflicts), d.failures["Conflicts"]
+	list := slices.Clone(d.conflicts)
+	for i := range list {
+		list[i].Copies = slices.Clone(list[i].Copies)
+	}
+	return list, d.failures["Conflicts"]
 }
 
 // ResolveConflict implements control.Conflicts.
@@ -163,6 +167,10 @@ func (d *Device) LastEvent() uint64 {
 
 // WatchEvents implements control.Events.
 func (d *Device) WatchEvents(ctx context.Context, since uint64, emit func(control.Event) error) error {
+	select {
+	case d.watched <- struct{}{}:
+	default:
+	}
 	for {
 		d.mu.Lock()
 		fresh := slices.Clone(d.events[min(since, uint64(len(d.events))):])
