@@ -237,12 +237,29 @@ func (x *Exchange) readAnswer(dev shoal.DeviceID, c *conn, r io.Reader, a *answe
 		buf = make([]byte, a.size)
 	}
 	buf = buf[:a.size]
-	if _, err := io.ReadFull(r, buf); err != nil {
+	if err := x.readSealed(dev, r, buf); err != nil {
 		return buf, fmt.Errorf("read sealed block: %w", err)
 	}
-	x.received.Add(int64(a.size))
 	x.open(dev, w, buf)
 	return buf, nil
+}
+
+// readSealed fills buf. On a slow link it tells the planner now and then that something moves.
+func (x *Exchange) readSealed(dev shoal.DeviceID, r io.Reader, buf []byte) error {
+	told := x.cfg.Clock()
+	for len(buf) > 0 {
+		n, err := io.ReadFull(r, buf[:min(len(buf), 64<<10)])
+		x.received.Add(int64(n))
+		if err != nil {
+			return err
+		}
+		buf = buf[n:]
+		if now := x.cfg.Clock(); now.Sub(told) > time.Second {
+			told = now
+			x.step(Moving{Peer: dev})
+		}
+	}
+	return nil
 }
 
 // sealedBound is the most that a sealed block of size bytes may have: padded, and with generous room for what sealing adds.

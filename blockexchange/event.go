@@ -37,6 +37,9 @@ type Got struct {
 	Key  Key
 }
 
+// Moving: a part of an answer has arrived, so the peer is slow, not stalled.
+type Moving struct{ Peer shoal.DeviceID }
+
 // Absent: the peer does not have the block now.
 type Absent struct {
 	Peer shoal.DeviceID
@@ -72,6 +75,7 @@ func (Cancelled) event() {}
 func (PeerUp) event()    {}
 func (PeerDown) event()  {}
 func (Got) event()       {}
+func (Moving) event()    {}
 func (Absent) event()    {}
 func (Ended) event()     {}
 func (Bad) event()       {}

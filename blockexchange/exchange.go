@@ -2,6 +2,7 @@ package blockexchange
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +27,12 @@ type Exchange struct {
 	serving  map[*server]struct{}
 	progress map[shoal.FolderID]*Progress
 	wake     time.Time // when the Planner wants a Tick
+	running  bool
 	stopped  bool
+
+	streams sync.WaitGroup // incoming streams; added to only while running, with mu held
+	stop    chan struct{}  // closed when Run ends
+	slots   chan struct{}  // depth = how many blocks are read and sealed at once, over all peers
 
 	changed chan struct{} // depth 1: links or wake have changed; sent by all, received by Run, never closed
 }
@@ -45,47 +51,57 @@ type Progress struct {
 	Fetched int64 // bytes of plaintext delivered since the Exchange was made
 }
 
-// New returns an Exchange that does nothing yet. It panics when the Config does not pass Validate.
+// New returns an Exchange that refuses streams, and does nothing else, until Run. It registers with the Host, so call it before
+// the Host runs. It panics when the Config does not pass Validate.
 func New(c Config) *Exchange {
 	if err := c.Validate(); err != nil {
 		panic("blockexchange: " + err.Error())
 	}
-	return &Exchange{
+	x := &Exchange{
 		cfg: c.withDefaults(), planner: NewPlanner(c.Limits),
 		links: make(map[shoal.DeviceID]*link), fetches: make(map[GroupID]*fetch), held: make(map[Key]*held),
 		serving: make(map[*server]struct{}), progress: make(map[shoal.FolderID]*Progress),
-		changed: make(chan struct{}, 1),
+		stop: make(chan struct{}), slots: make(chan struct{}, 2*runtime.GOMAXPROCS(0)), changed: make(chan struct{}, 1),
 	}
+	c.Host.Handle(Protocol, x.incoming)
+	return x
 }
 
 // Run serves and fetches until ctx ends, and returns nil then. When it returns, every goroutine and stream of the Exchange
 // has ended and every Fetch fails with ErrStopped. It may be called once.
 func (x *Exchange) Run(ctx context.Context) error {
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	x.cfg.Host.Handle(Protocol, x.handler(ctx, &wg))
-	timer := time.NewTimer(time.Hour)
+	x.mu.Lock()
+	x.running = true
+	x.mu.Unlock()
+	var links sync.WaitGroup
+	x.runLinks(ctx, &links)
+	x.endAll()
+	close(x.stop)
+	links.Wait()
+	x.streams.Wait()
+	return nil
+}
+
+// runLinks starts links and ticks the planner until ctx ends.
+func (x *Exchange) runLinks(ctx context.Context, wg *sync.WaitGroup) {
+	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		x.mu.Lock()
 		for _, l := range x.links {
 			if !l.started {
-				l.start(ctx, &wg, x)
+				l.start(ctx, wg, x)
 			}
 		}
 		wake := x.wake
 		x.mu.Unlock()
-		pause := time.Hour
+		timer.Stop()
 		if !wake.IsZero() {
-			pause = max(wake.Sub(x.cfg.Clock()), 0)
+			timer.Reset(max(wake.Sub(x.cfg.Clock()), 0))
 		}
-		timer.Reset(pause)
 		select {
 		case <-ctx.Done():
-			x.stop()
-			return nil
+			return
 		case <-x.changed:
 		case <-timer.C:
 			x.step(Tick{})
@@ -93,11 +109,11 @@ func (x *Exchange) Run(ctx context.Context) error {
 	}
 }
 
-// stop ends every Fetch and link.
-func (x *Exchange) stop() {
+// endAll ends every Fetch and link.
+func (x *Exchange) endAll() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.stopped = true
+	x.running, x.stopped = false, true
 	for _, f := range x.fetches {
 		f.poke()
 	}

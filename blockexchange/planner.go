@@ -62,6 +62,10 @@ func (p *Planner) Step(now time.Time, ev Event) []Action {
 		p.peerDown(ev.Peer)
 	case Got:
 		p.got(ev)
+	case Moving:
+		if s := p.source(ev.Peer); s != nil {
+			s.progress = now
+		}
 	case Absent:
 		p.refused(ev.Peer, ev.Key, becauseAbsent)
 	case Ended:

@@ -212,12 +212,12 @@ func (p *Planner) steal() {
 	}
 	guess, share := p.guess(), p.share()
 	for _, s := range p.sources {
-		if len(s.open) > 0 || p.now.Before(s.stealAt) {
+		if len(s.open) > 0 || p.now.Before(s.stealAt) || s.missy() && p.now.Before(s.probeAt) {
 			continue
 		}
 		s.stealAt = p.now.Add(stealEvery)
 		for _, victim := range p.sources {
-			if victim != s {
+			if victim != s && !(s.missy() && len(s.open) > 0) {
 				p.stealFrom(victim, s, guess, share)
 			}
 		}
@@ -248,6 +248,9 @@ func (p *Planner) stealFrom(victim, s *source, guess float64, share int64) {
 			return
 		}
 		p.ask(s, e, r.payer)
+		if s.missy() {
+			return // one probe is enough
+		}
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync"
 
@@ -43,28 +42,33 @@ type server struct {
 	wakeup  chan struct{} // depth 1: have is not empty
 }
 
-// handler returns what answers incoming streams while ctx lasts.
-func (x *Exchange) handler(ctx context.Context, wg *sync.WaitGroup) func(context.Context, shoal.DeviceID, p2p.Stream) {
-	slots := make(chan struct{}, 2*runtime.GOMAXPROCS(0)) // blocks being read and sealed at once, over all peers
-	return func(sctx context.Context, from shoal.DeviceID, s p2p.Stream) {
-		x.mu.Lock()
-		if x.stopped || ctx.Err() != nil {
-			x.mu.Unlock()
-			s.Reset()
-			return
-		}
-		wg.Add(1)
+// incoming answers a stream that a peer opened.
+func (x *Exchange) incoming(ctx context.Context, from shoal.DeviceID, stream p2p.Stream) {
+	x.mu.Lock()
+	if !x.running {
 		x.mu.Unlock()
-		defer wg.Done()
-		sctx, cancel := context.WithCancel(sctx)
-		defer cancel()
-		defer context.AfterFunc(ctx, cancel)()
-		err := x.serve(sctx, from, s, slots)
-		x.cfg.Log.Debug("block stream from peer ended", "device", from, "err", err)
+		_ = stream.Reset()
+		return
 	}
+	x.streams.Add(1)
+	x.mu.Unlock()
+	defer x.streams.Done()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	over := make(chan struct{})
+	defer close(over)
+	x.streams.Go(func() {
+		select {
+		case <-x.stop:
+			cancel()
+		case <-over:
+		}
+	})
+	err := x.serve(ctx, from, stream)
+	x.cfg.Log.Debug("block stream from peer ended", "device", from, "err", err)
 }
 
-func (x *Exchange) serve(ctx context.Context, from shoal.DeviceID, s p2p.Stream, slots chan struct{}) error {
+func (x *Exchange) serve(ctx context.Context, from shoal.DeviceID, s p2p.Stream) error {
 	srv := &server{
 		x: x, peer: from, jobs: make(chan question, maxRequests), done: make(chan answer, workersPerPeer),
 		open: make(map[uint64]bool), looking: make(map[Key]bool), wakeup: make(chan struct{}, 1),
@@ -84,7 +88,7 @@ func (x *Exchange) serve(ctx context.Context, from shoal.DeviceID, s p2p.Stream,
 	g.Go(func() error {
 		workers, wctx := errgroup.WithContext(gctx)
 		for range workersPerPeer {
-			workers.Go(func() error { return srv.work(wctx, slots) })
+			workers.Go(func() error { return srv.work(wctx) })
 		}
 		defer close(srv.done)
 		return workers.Wait()
@@ -137,15 +141,15 @@ func (s *server) accept(m fetcherMessage) error {
 	return nil
 }
 
-func (s *server) work(ctx context.Context, slots chan struct{}) error {
+func (s *server) work(ctx context.Context) error {
 	for q := range s.jobs {
 		select {
-		case slots <- struct{}{}:
+		case s.x.slots <- struct{}{}:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 		a := s.answer(ctx, q)
-		<-slots
+		<-s.x.slots
 		select {
 		case s.done <- a:
 		case <-ctx.Done():
