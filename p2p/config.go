@@ -20,6 +20,9 @@ var DefaultListen = []string{
 	"/ip6/::/tcp/0", "/ip6/::/udp/0/quic-v1",
 }
 
+// DefaultRuntimeDirs lists the folders of this user on this machine in which hosts leave their addresses for each other.
+func DefaultRuntimeDirs() []string { return neighbours.DefaultDirs() }
+
 // Config is what a Host is built from.
 type Config struct {
 	// Identity is this device. Required.

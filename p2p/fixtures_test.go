@@ -12,6 +12,7 @@ import (
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/mesh"
+	"github.com/shoalmesh/shoal/p2p/internal/neighbours"
 )
 
 // patience is how long a test waits for something that normally takes milliseconds.
@@ -97,6 +98,7 @@ func (n *testNet) host(change func(*Config), setup ...func(*Host)) *testHost {
 		}
 	}()
 	n.t.Cleanup(th.stop)
+	<-h.started
 	return th
 }
 
@@ -168,3 +170,25 @@ func echo(h *Host) {
 		}
 	})
 }
+
+// testClock is a clock that runs, and can be moved on.
+type testClock struct {
+	mu   sync.Mutex
+	skip time.Duration
+}
+
+func newTestClock() *testClock { return &testClock{} }
+
+func (c *testClock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.skip)
+}
+
+func (c *testClock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.skip += d
+}
+
+func newBoard(dir string) *neighbours.Board { return neighbours.New([]string{dir}) }

@@ -206,7 +206,6 @@ func (h *Host) shutdown() error {
 	h.mu.Unlock()
 	h.stop()
 	h.idle.stop()
-	h.here.Clear()
 	for _, l := range h.links.all() {
 		h.links.remove(l)
 	}
@@ -221,6 +220,7 @@ func (h *Host) shutdown() error {
 	case <-time.After(handlerWait):
 		err = errors.Join(err, errors.New("close network: a stream handler does not return"))
 	}
+	h.here.Clear() // last: nothing publishes any more
 	return err
 }
 

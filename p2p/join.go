@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/network"
 	ma "github.com/multiformats/go-multiaddr"
 	"google.golang.org/protobuf/proto"
 
@@ -23,6 +23,10 @@ import (
 const (
 	// reachWait is how long Join looks for the inviter, and tries again after a connection broke.
 	reachWait = 30 * time.Second
+	// candidateWait is the same for each inviter that shows a code's nameplate: the sign may be all that is left of it.
+	candidateWait = 3 * time.Second
+	// hurryWait is how long a further inviter may take to be known after a wrong guess.
+	hurryWait = 300 * time.Millisecond
 	// maxInviters bounds how many inviters with the nameplate of a code are tried: each may be an impostor, and gets
 	// one guess at the words.
 	maxInviters = 3
@@ -55,13 +59,22 @@ func (h *Host) Join(ctx context.Context, codeOrTicket string, me Guest, progress
 			return shoal.DeviceID{}, nil, err
 		}
 		welcome, err := g.byTicket(ctx, t)
-		return t.Inviter, welcome, err
+		return t.Inviter, welcome, h.closedErr(err)
 	}
 	c, err := invite.ParseCode(codeOrTicket)
 	if err != nil {
 		return shoal.DeviceID{}, nil, err
 	}
-	return g.byCode(ctx, c)
+	inviter, welcome, err := g.byCode(ctx, c)
+	return inviter, welcome, h.closedErr(err)
+}
+
+// closedErr says ErrClosed of what ended because the host did.
+func (h *Host) closedErr(err error) error {
+	if err != nil && h.life.Err() != nil {
+		return ErrClosed
+	}
+	return err
 }
 
 // joiner is one Join.
@@ -99,13 +112,17 @@ func (g *joiner) byTicket(ctx context.Context, t Ticket) ([]byte, error) {
 		}
 		addrs = append(addrs, a)
 	}
-	return g.persist(ctx, t.Inviter, addrs, func(ctx context.Context, s *pairStream) ([]byte, error) {
-		return g.prove(ctx, s, t.Inviter, &t, invite.Code{})
+	welcome, err := g.persist(ctx, t.Inviter, addrs, reachWait, func(s *pairStream) ([]byte, error) {
+		return g.prove(s, t.Inviter, &t, invite.Code{})
 	})
+	if errors.Is(err, ErrUnreachable) && g.h.cfg.Clock().After(t.Expires) {
+		return nil, fmt.Errorf("%w: %w", ErrExpired, err)
+	}
+	return welcome, err
 }
 
-// persist runs a try again and again until it brings an answer, or the inviter has not been reached for reachWait.
-func (g *joiner) persist(ctx context.Context, inviter shoal.DeviceID, addrs []ma.Multiaddr, try func(context.Context, *pairStream) ([]byte, error)) ([]byte, error) {
+// persist runs a try again and again until it brings an answer, or the inviter has not been reached for patience.
+func (g *joiner) persist(ctx context.Context, inviter shoal.DeviceID, addrs []ma.Multiaddr, patience time.Duration, try func(*pairStream) ([]byte, error)) ([]byte, error) {
 	g.h.book.Learn(inviter, addrs)
 	defer g.h.gate.join(inviter)()
 	lastSeen := time.Now()
@@ -122,7 +139,7 @@ func (g *joiner) persist(ctx context.Context, inviter shoal.DeviceID, addrs []ma
 		if reached {
 			lastSeen, failures = time.Now(), 1
 		}
-		if time.Since(lastSeen) > reachWait {
+		if time.Since(lastSeen) > patience {
 			return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 		}
 		if err := sleep(ctx, min(redial.Pause(failures, 0), 3*time.Second)); err != nil {
@@ -132,7 +149,7 @@ func (g *joiner) persist(ctx context.Context, inviter shoal.DeviceID, addrs []ma
 }
 
 // try dials once and runs f on a pairing stream; reached says whether the inviter spoke.
-func (g *joiner) try(ctx context.Context, inviter shoal.DeviceID, f func(context.Context, *pairStream) ([]byte, error)) (reached bool, welcome []byte, err error) {
+func (g *joiner) try(ctx context.Context, inviter shoal.DeviceID, f func(*pairStream) ([]byte, error)) (reached bool, welcome []byte, err error) {
 	conn, err := g.h.dial(ctx, inviter)
 	if err != nil {
 		return false, nil, err
@@ -145,17 +162,14 @@ func (g *joiner) try(ctx context.Context, inviter shoal.DeviceID, f func(context
 	s := newPairStream(raw, &g.h.count)
 	stop := context.AfterFunc(ctx, func() { _ = raw.Reset() })
 	defer stop()
-	welcome, err = f(ctx, s)
+	welcome, err = f(s)
 	_ = s.Close()
-	closeWhenIdle(conn)
+	_ = conn.Close() // links are made over connections that both gates have let through
 	return true, welcome, err
 }
 
-// closeWhenIdle ends a pairing connection; links are made anew, over a connection that both gates have let through.
-func closeWhenIdle(conn network.Conn) { _ = conn.Close() }
-
 // prove runs the guest's side of the protocol with a ticket, or with a code if t is nil.
-func (g *joiner) prove(ctx context.Context, s *pairStream, inviter shoal.DeviceID, t *Ticket, c invite.Code) ([]byte, error) {
+func (g *joiner) prove(s *pairStream, inviter shoal.DeviceID, t *Ticket, c invite.Code) ([]byte, error) {
 	begin := &wire.Begin{}
 	var finish func([]byte) ([]byte, error)
 	if t != nil {
@@ -248,56 +262,56 @@ func (g *joiner) awaitWelcome(s *pairStream, p *invite.Proof) ([]byte, error) {
 // byCode looks for inviters that show the nameplate and tries them one after the other.
 func (g *joiner) byCode(ctx context.Context, c invite.Code) (shoal.DeviceID, []byte, error) {
 	look, cancel := context.WithTimeout(ctx, reachWait)
-	defer cancel()
 	found := make(chan inviterFound) // unbuffered; sent on and closed by search
-	done := make(chan struct{})
-	go func() { // ends with look, which byCode cancels and waits for
-		defer close(done)
-		g.h.search(look, c.Plate, found)
-	}()
-	defer func() {
-		cancel()
-		for range found { // let search go
-		}
-		<-done
-	}()
+	var search sync.WaitGroup
+	search.Go(func() { g.h.search(look, c.Plate, found) })
+	defer search.Wait()
+	defer cancel()
 	g.tell("looking for the inviter")
 	tried := make(map[shoal.DeviceID]bool)
-	var last error
+	last := fmt.Errorf("nobody shows the code's number on this network: %w", ErrUnreachable)
 	for len(tried) < maxInviters {
-		var f inviterFound
-		var ok bool
-		if last != nil && !errors.Is(last, ErrExpired) {
-			// Somebody has answered; others are tried only if they are known already.
-			select {
-			case f, ok = <-found:
-			case <-time.After(time.Second):
-			}
-		} else {
-			f, ok = <-found
-		}
+		f, ok := nextInviter(found, tried, errors.Is(last, ErrWrongCode))
 		if !ok {
 			break
 		}
-		if tried[f.Device] || f.Device == g.h.self {
-			continue
-		}
 		tried[f.Device] = true
-		welcome, err := g.persist(ctx, f.Device, f.Addrs, func(ctx context.Context, s *pairStream) ([]byte, error) {
-			return g.prove(ctx, s, f.Device, nil, c)
+		welcome, err := g.persist(ctx, f.Device, f.Addrs, candidateWait, func(s *pairStream) ([]byte, error) {
+			return g.prove(s, f.Device, nil, c)
 		})
 		if err == nil || ctx.Err() != nil {
 			return f.Device, welcome, err
 		}
 		last = err
+		if final(err) && !errors.Is(err, ErrWrongCode) && !errors.Is(err, ErrExpired) {
+			break
+		}
 	}
 	if ctx.Err() != nil {
-		return shoal.DeviceID{}, nil, ctx.Err()
-	}
-	if last == nil {
-		last = fmt.Errorf("nobody shows the code's number on this network: %w", ErrUnreachable)
+		last = ctx.Err()
 	}
 	return shoal.DeviceID{}, nil, last
+}
+
+// nextInviter waits for an inviter that was not tried yet. After a wrong guess only one that is known already will do:
+// each further one costs somebody a code.
+func nextInviter(found <-chan inviterFound, tried map[shoal.DeviceID]bool, hurry bool) (inviterFound, bool) {
+	var late <-chan time.Time
+	if hurry {
+		timer := time.NewTimer(hurryWait)
+		defer timer.Stop()
+		late = timer.C
+	}
+	for {
+		select {
+		case f, ok := <-found:
+			if !ok || !tried[f.Device] {
+				return f, ok
+			}
+		case <-late:
+			return inviterFound{}, false
+		}
+	}
 }
 
 // inviterFound is somebody who shows a nameplate.
@@ -311,6 +325,9 @@ func (h *Host) search(ctx context.Context, plate uint32, found chan<- inviterFou
 	defer tick.Stop()
 	for {
 		for _, r := range h.here.Inviters(plate) {
+			if r.Device == h.self {
+				continue
+			}
 			select {
 			case found <- inviterFound{Device: r.Device, Addrs: r.Addrs}:
 			case <-ctx.Done():

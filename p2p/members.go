@@ -24,16 +24,17 @@ func (h *Host) SetMembers(members map[shoal.DeviceID][]string) {
 	}
 	delete(want, h.self)
 	h.book.Forget(func(d shoal.DeviceID) bool { return want[d] || h.cfg.Gate(d) })
-	h.dials.change(func(p *redial.Plan, now time.Time) {
-		p.SetMembers(now, want, func(d shoal.DeviceID) bool { return h.links.of(d) != nil })
-	})
 	for dev, addrs := range members {
 		h.LearnAddrs(dev, addrs)
 	}
+	h.dials.change(func(p *redial.Plan, now time.Time) { p.SetMembers(now, want) })
 	for _, l := range h.links.all() {
 		if !h.cfg.Gate(l.dev) {
 			h.Disconnect(l.dev)
+			continue
 		}
+		// Of members that are new to this device others may not have heard yet; what they know they ignore.
+		l.tell(h.tellable()...)
 	}
 }
 
@@ -85,7 +86,8 @@ func (h *Host) tellable() []*address.Record {
 	return records
 }
 
-// hear takes in an address record that came over l, and passes it on if it is new.
+// hear takes in an address record that came over l, and passes it on if it is new. That of a device which the gate
+// does not admit is kept until the next SetMembers: its admission may be on its way.
 func (h *Host) hear(l *link, r *address.Record) {
 	if r.Device == h.self {
 		// This device's own record comes back from a former life with a faster clock: outbid it.
@@ -96,17 +98,16 @@ func (h *Host) hear(l *link, r *address.Record) {
 		}
 		return
 	}
-	if !h.cfg.Gate(r.Device) {
-		return
-	}
 	if !h.book.Accept(r) {
 		if known := h.book.Record(r.Device); known != nil && known.TimeMS > r.TimeMS {
 			l.tell(known)
 		}
 		return
 	}
-	h.dials.change(func(p *redial.Plan, now time.Time) { p.News(now, r.Device) })
-	h.pass(r, l)
+	if h.cfg.Gate(r.Device) {
+		h.dials.change(func(p *redial.Plan, now time.Time) { p.News(now, r.Device) })
+		h.pass(r, l)
+	}
 }
 
 // pass gives r to everybody who is up but from.

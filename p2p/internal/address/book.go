@@ -14,7 +14,7 @@ const maxTold = 12
 
 // maxBook bounds the devices of which addresses are remembered. When it is full, new ones are not remembered: whoever
 // belongs to the mesh comes through SetMembers first.
-const maxBook = 4096
+const maxBook = 1024
 
 // Book remembers where devices were last seen. Safe for concurrent use.
 type Book struct {
@@ -30,6 +30,7 @@ type bookEntry struct {
 	told   []ma.Multiaddr // addresses that were seen or told without signature, latest first, at most maxTold
 }
 
+// NewBook returns an empty book of the device self, whose own addresses it does not hold.
 func NewBook(self shoal.DeviceID) *Book {
 	return &Book{self: self, entries: make(map[shoal.DeviceID]*bookEntry)}
 }

@@ -89,12 +89,13 @@ func (v *Desk) SetMesh(id shoal.MeshID) {
 	v.mesh = id
 }
 
-// Open tells whether strangers may knock: some invite is not over.
+// Open tells whether strangers may knock: there is an invite, or one that ended less than an hour ago, whose guest should
+// learn why it is of no use.
 func (v *Desk) Open() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	now := v.clock()
-	return slices.ContainsFunc(v.invites, func(i *Invite) bool { return i.state != shut && now.Before(i.Expires) })
+	v.expire(v.clock())
+	return len(v.invites) > 0
 }
 
 // Create makes an invite. taken says which nameplates others show. Errors: ErrTooMany, a bad role or time.

@@ -12,16 +12,20 @@ var pauses = []time.Duration{
 	200 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second,
 }
 
-// Pause adds up to a quarter of jitter (0 ≤ chance < 1), so that two devices do not dial each other in step.
+// leastPause is the least time between two dials of one device, whatever is heard: news are not always true.
+const leastPause = 100 * time.Millisecond
+
+// Pause is how long to wait after so many failures in a row, with up to a quarter of jitter (0 ≤ chance < 1), so that
+// two devices do not dial each other in step.
 func Pause(failures int, chance float64) time.Duration {
 	p := pauses[min(max(failures, 1), len(pauses))-1]
 	return p + time.Duration(chance*float64(p)/4)
 }
 
-// state is where the plan stands with one device.
+// state is where the plan stands with one member.
 //
-//	waiting --due--> dialing --failed--> waiting (later)
-//	any --up--> connected --down--> waiting (soon)
+//	waiting --Due--> dialing --Failed--> waiting (later)
+//	any --Up--> connected --Down--> waiting (soon)
 type state uint8
 
 const (
@@ -30,10 +34,10 @@ const (
 	connected
 )
 
-// Plan decides which device is dialed when. It is pure: time and chance come as arguments. Not safe for
-// concurrent use.
+// Plan decides which member is dialed when. It is pure: time and chance come as arguments. Not safe for concurrent use.
 type Plan struct {
 	members map[shoal.DeviceID]*entry
+	links   map[shoal.DeviceID]bool // all devices that are up, members or not
 }
 
 type entry struct {
@@ -45,10 +49,12 @@ type entry struct {
 }
 
 // NewPlan returns a plan without members.
-func NewPlan() *Plan { return &Plan{members: make(map[shoal.DeviceID]*entry)} }
+func NewPlan() *Plan {
+	return &Plan{members: make(map[shoal.DeviceID]*entry), links: make(map[shoal.DeviceID]bool)}
+}
 
-// SetMembers makes want the devices to dial. New ones are due at once unless isUp says they are up already.
-func (p *Plan) SetMembers(now time.Time, want map[shoal.DeviceID]bool, isUp func(shoal.DeviceID) bool) {
+// SetMembers makes want the devices to dial. New ones that are not up are due at once.
+func (p *Plan) SetMembers(now time.Time, want map[shoal.DeviceID]bool) {
 	for d := range p.members {
 		if !want[d] {
 			delete(p.members, d)
@@ -59,15 +65,12 @@ func (p *Plan) SetMembers(now time.Time, want map[shoal.DeviceID]bool, isUp func
 			continue
 		}
 		e := &entry{at: now}
-		if isUp(d) {
+		if p.links[d] {
 			e.state = connected
 		}
 		p.members[d] = e
 	}
 }
-
-// leastPause is the least time between two dials of one device, whatever is heard: news are not always true.
-const leastPause = 50 * time.Millisecond
 
 // News: a new address of d is known, or d was just seen alive. Pauses begin anew and d is due at once.
 func (p *Plan) News(now time.Time, d shoal.DeviceID) {
@@ -80,6 +83,13 @@ func (p *Plan) News(now time.Time, d shoal.DeviceID) {
 	e.again = e.state == dialing
 }
 
+// NewsOfAll: this machine's own network changed, so everybody may be reachable again.
+func (p *Plan) NewsOfAll(now time.Time) {
+	for d := range p.members {
+		p.News(now, d)
+	}
+}
+
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a
@@ -87,21 +97,23 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// Up: a link with d came up, whoever dialed.
+// Up: a link with d came up, whoever dialed. For each device Up and Down alternate.
 func (p *Plan) Up(d shoal.DeviceID) {
+	p.links[d] = true
 	if e := p.members[d]; e != nil {
-		*e = entry{state: connected}
+		*e = entry{state: connected, last: e.last}
 	}
 }
 
 // Down: the link with d was lost.
 func (p *Plan) Down(now time.Time, d shoal.DeviceID, chance float64) {
-	if e := p.members[d]; e != nil && e.state == connected {
-		*e = entry{at: now.Add(Pause(1, chance))}
+	delete(p.links, d)
+	if e := p.members[d]; e != nil {
+		*e = entry{at: now.Add(Pause(1, chance)), last: e.last}
 	}
 }
 
-// Failed: the dial that due asked for came to nothing.
+// Failed: the dial that Due asked for came to nothing.
 func (p *Plan) Failed(now time.Time, d shoal.DeviceID, chance float64) {
 	e := p.members[d]
 	if e == nil || e.state != dialing {
@@ -116,7 +128,7 @@ func (p *Plan) Failed(now time.Time, d shoal.DeviceID, chance float64) {
 	e.at = now.Add(Pause(e.failures, chance))
 }
 
-// Due takes at most max devices whose time has come; they are dialing from now on.
+// Due takes at most max devices whose time has come; they are being dialed from now on.
 func (p *Plan) Due(now time.Time, max int) []shoal.DeviceID {
 	var out []shoal.DeviceID
 	for d, e := range p.members {
@@ -138,11 +150,4 @@ func (p *Plan) Next() (time.Time, bool) {
 		}
 	}
 	return at, found
-}
-
-// NewsOfAll: this machine's own network changed, so everybody may be reachable again.
-func (p *Plan) NewsOfAll(now time.Time) {
-	for d := range p.members {
-		p.News(now, d)
-	}
 }
