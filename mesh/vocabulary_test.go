@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -180,13 +182,14 @@ func journalCuts(d shoal.DeviceID, seqs ...int) map[shoal.JournalID]Cut {
 	return out
 }
 
-// inMesh returns the names of the devices that are in the mesh now.
+// inMesh returns the names and roles of the devices that are in the mesh now, in the order of the alphabet.
 func inMesh(s *State) string {
-	var out string
+	var in []string
 	for _, d := range s.Devices() {
 		if !d.Revoked {
-			out += fmt.Sprintf("%s:%s ", d.AdmittedAs, d.Role)
+			in = append(in, fmt.Sprintf("%s:%s ", d.AdmittedAs, d.Role))
 		}
 	}
-	return out
+	slices.Sort(in)
+	return strings.Join(in, "")
 }
