@@ -109,7 +109,7 @@ func (s *Store) copyLive(ctx context.Context, f file, n uint32) error {
 	if err != nil {
 		return err
 	}
-	_, err = walkBlocks(ctx, f, &head.salt, firstRecord, size, func(r found) error {
+	err = walkBlocks(ctx, f, &head.salt, firstRecord, size, func(r found) error {
 		if r.kind == kindDeletion {
 			return s.copyDeletion(ctx, n, &r)
 		}

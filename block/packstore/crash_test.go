@@ -282,33 +282,76 @@ func must(t testing.TB, err error) {
 }
 
 func TestIndexFromABackupIsBuiltAgain(t *testing.T) {
+	for name, after := range map[string]func(r *rig){
+		"packs have come":          func(r *rig) {},
+		"and one was deleted from": func(r *rig) { r.delete(one(r.t, 15)); r.put(15, 1000) },
+		"and others are gone": func(r *rig) {
+			for k := range blocks(upTo(9)...) {
+				r.delete(k)
+			}
+			_, err := r.s.Compact(r.t.Context(), 0.9)
+			must(r.t, err)
+			for i := range 9 {
+				r.put(i, 1000)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			for i := range 10 {
+				r.put(i, 1000)
+			}
+			must(t, r.s.Close())
+			old, err := os.ReadFile(r.dir + "/" + indexName)
+			must(t, err)
+			r.open()
+			for i := range 30 {
+				r.put(10+i, 1000)
+			}
+			r.t = t
+			after(r)
+			must(t, r.s.Close())
+			must(t, os.WriteFile(r.dir+"/"+indexName, old, 0o600))
+			r.open()
+			r.check(blocks(upTo(40)...))
+		})
+	}
+}
+
+// one returns the key of block n of 1,000 bytes.
+func one(t testing.TB, n int) block.Key {
+	t.Helper()
+	k, _ := blocktest.Block(n, 1000)
+	return k
+}
+
+func TestOldDeletionDoesNotRemoveWhatWasPutAgain(t *testing.T) {
 	r := newRig(t)
-	for i := range 10 {
+	for i := range 8 { // pack 1: full, and mostly live later
 		r.put(i, 1000)
 	}
-	must(t, r.s.Close())
-	old, err := os.ReadFile(r.dir + "/" + indexName)
+	r.put(10, 1000) // pack 2: will be compacted; it holds the deletion of block 0 of pack 1
+	r.delete(one(t, 0))
+	r.put(0, 1000)
+	for i := range 20 {
+		r.put(20+i, 1000)
+	}
+	r.delete(one(t, 10))
+	for i := range 8 {
+		r.delete(one(t, 20+i))
+	}
+	before := r.s.current.number
+	_, err := r.s.Compact(t.Context(), 0.75)
 	must(t, err)
-	r.open()
-	for i := range 30 {
-		r.put(10+i, 1000)
+	if r.disk.names[packName(1)] == nil || r.disk.names[packName(2)] != nil || before == 2 {
+		t.Fatal("the test does not compact the pack it means")
 	}
-	for k := range blocks(upTo(9)...) {
-		r.delete(k)
-	}
-	if _, err := r.s.Compact(t.Context(), 0.9); err != nil {
-		t.Fatal(err)
-	}
+	want := blocks(append(upTo(8), 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39)...)
+	r.check(want)
 	must(t, r.s.Close())
-	must(t, os.WriteFile(r.dir+"/"+indexName, old, 0o600))
+	must(t, removeIndex(r.dir))
 	r.open()
-	r.check(func() map[block.Key][]byte {
-		m := blocks(upTo(40)...)
-		for k := range blocks(upTo(9)...) {
-			delete(m, k)
-		}
-		return m
-	}())
+	r.check(want)
 }
 
 func TestTornTailIsCut(t *testing.T) {

@@ -14,8 +14,8 @@
 //     durable in another.
 //   - The index never names what is not durable: a pack is synced before the index learns of it. So after a crash the index is
 //     at worst old, and Open reads the rest from the tail of the newest pack.
-//   - A pack is complete and synced before the next is begun. So only the newest can have a torn tail, and Open cuts
-//     it after the last record that is whole.
+//   - A pack is complete and synced before the next is begun. So only the newest can have a torn tail, and Open mends
+//     it: torn records in it are blanked, and it is cut after the last one that is whole.
 //   - An index that is missing, damaged or does not fit the packs is thrown away and built again.
 //   - What Get returns hashes to its key, or it is an error.
 //

@@ -215,7 +215,7 @@ func (s *Store) setAside(n uint32, size int64) error {
 // replayEnded reads a pack that does not grow. The blocks themselves are not read: they were durable before the next pack began, and
 // Scrub looks after them.
 func (s *Store) replayEnded(ctx context.Context, f file, head packHead, from, size int64) error {
-	_, err := walkHeads(ctx, f, &head.salt, from, size, func(r found) error { return s.replayRecord(head.number, r) })
+	err := walkHeads(ctx, f, &head.salt, from, size, func(r found) error { return s.replayRecord(head.number, r) })
 	if err != nil {
 		return fmt.Errorf("replay pack %s: %w", packName(head.number), err)
 	}
@@ -223,24 +223,38 @@ func (s *Store) replayEnded(ctx context.Context, f file, head packHead, from, si
 	return nil
 }
 
-// replayNewest reads the tail of the newest pack and makes it the current one.
+// replayNewest mends the tail of the newest pack, reads it, and makes the pack the current one.
 func (s *Store) replayNewest(ctx context.Context, f file, head packHead, from, size int64) error {
-	name := packName(head.number)
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("sync pack %s: %w", name, err)
-	}
-	end, err := walkBlocks(ctx, f, &head.salt, from, size, func(r found) error { return s.replayRecord(head.number, r) })
+	end, err := mend(ctx, f, head, from, size)
 	if err != nil {
-		return fmt.Errorf("replay pack %s: %w", name, err)
+		return fmt.Errorf("mend pack %s: %w", packName(head.number), err)
 	}
-	if end < size {
-		if err := errors.Join(f.Truncate(end), f.Sync()); err != nil {
-			return fmt.Errorf("cut torn tail of pack %s: %w", name, err)
-		}
+	err = walkHeads(ctx, f, &head.salt, from, end, func(r found) error { return s.replayRecord(head.number, r) })
+	if err != nil {
+		return fmt.Errorf("replay pack %s: %w", packName(head.number), err)
 	}
 	s.table.setIndexed(head.number, end)
 	s.current, s.out, s.end, s.synced = head, f, end, end
 	return nil
+}
+
+// mend makes what is whole of a tail durable and gets rid of the rest. A crash may have kept writes in any order, so records that are
+// whole can follow torn ones; these were never synced, or have been damaged since, and their headers are blanked: later the pack
+// may be read by its headers alone. It returns the new size.
+func mend(ctx context.Context, f file, head packHead, from, size int64) (int64, error) {
+	if err := f.Sync(); err != nil { // what the page cache holds of a killed process may not be on the disk yet
+		return 0, err
+	}
+	end, torn, err := findTorn(ctx, f, &head.salt, from, size)
+	if err != nil || len(torn) == 0 && end == size {
+		return end, err
+	}
+	for _, off := range torn {
+		if _, err := f.WriteAt(make([]byte, len(recordMagic)), off); err != nil {
+			return 0, err
+		}
+	}
+	return end, errors.Join(f.Truncate(end), f.Sync())
 }
 
 // replayRecord does again what a record says.

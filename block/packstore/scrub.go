@@ -108,7 +108,7 @@ func (s *Store) scrubPack(ctx context.Context, n uint32, report func(block.Key, 
 		return err
 	}
 	var sound int64
-	_, err = walkBlocks(ctx, h.file, &head.salt, firstRecord, size, func(r found) error {
+	err = walkBlocks(ctx, h.file, &head.salt, firstRecord, size, func(r found) error {
 		copies, err := s.lookup(r.key)
 		if r.kind == kindBlock && len(copies) > 0 && copies[0].place == (place{n, r.place}) {
 			sound += r.size()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/shoalmesh/shoal/block"
 )
@@ -17,8 +18,10 @@ type walker struct {
 	end    int64 // size of the file
 	window int   // how much is read at once
 
-	buf []byte // what lies at bufAt
+	buf []byte // what lies at offset at
 	at  int64
+
+	torn []int64 // offsets of records whose header is valid and whose block is not, or not all there
 }
 
 // found is one record met by a walker.
@@ -34,19 +37,30 @@ const (
 	dataWindow = 4 << 20
 )
 
-// walkHeads calls fn for each record whose header is valid and that lies wholly before end, from offset on. It returns the offset
-// behind the last such record, and stops at the first error of fn, ctx or the file.
-func walkHeads(ctx context.Context, f io.ReaderAt, salt *[32]byte, from, end int64, fn func(found) error) (int64, error) {
+// walkHeads calls fn for each record whose header is valid and that lies wholly between from and end. It stops at the first error
+// of fn, ctx or the file.
+func walkHeads(ctx context.Context, f io.ReaderAt, salt *[32]byte, from, end int64, fn func(found) error) error {
 	w := walker{f: f, salt: salt, end: end, window: headWindow}
-	return w.walk(ctx, from, false, fn)
+	_, err := w.walk(ctx, from, false, fn)
+	return err
 }
 
 // walkBlocks is walkHeads that reads the sealed blocks too, and leaves out those which are damaged.
-func walkBlocks(ctx context.Context, f io.ReaderAt, salt *[32]byte, from, end int64, fn func(found) error) (int64, error) {
+func walkBlocks(ctx context.Context, f io.ReaderAt, salt *[32]byte, from, end int64, fn func(found) error) error {
 	w := walker{f: f, salt: salt, end: end, window: dataWindow}
-	return w.walk(ctx, from, true, fn)
+	_, err := w.walk(ctx, from, true, fn)
+	return err
 }
 
+// findTorn returns the offset behind the last record that is whole, and the offsets of those before it that are not.
+func findTorn(ctx context.Context, f io.ReaderAt, salt *[32]byte, from, end int64) (last int64, torn []int64, err error) {
+	w := walker{f: f, salt: salt, end: end, window: dataWindow}
+	last, err = w.walk(ctx, from, true, func(found) error { return nil })
+	torn = slices.DeleteFunc(w.torn, func(off int64) bool { return off >= last })
+	return last, torn, err
+}
+
+// walk returns the offset behind the last record that is whole; from, if there is none.
 func (w *walker) walk(ctx context.Context, from int64, payloads bool, fn func(found) error) (int64, error) {
 	last := from
 	for off := from; off+recordHeadSize <= w.end; {
@@ -79,7 +93,11 @@ func (w *walker) read(off int64, payload bool) (found, bool, error) {
 		return found{}, false, err
 	}
 	r, err := decodeRecord(head, w.salt, uint32(off))
-	if err != nil || off+r.size() > w.end {
+	if err != nil {
+		return found{}, false, nil
+	}
+	if off+r.size() > w.end {
+		w.torn = append(w.torn, off)
 		return found{}, false, nil
 	}
 	f := found{record: r, place: uint32(off)}
@@ -89,6 +107,7 @@ func (w *walker) read(off int64, payload bool) (found, bool, error) {
 			return found{}, false, err
 		}
 		if f.sealed = whole[recordHeadSize:]; block.SealedHash(f.sealed) != r.key.Sealed {
+			w.torn = append(w.torn, off)
 			return found{}, false, nil
 		}
 	}

@@ -1,0 +1,19 @@
+package packstore
+
+import (
+	"flag"
+	"os"
+	"testing"
+)
+
+// Each check of a property opens stores with a real index, so there are fewer of them than rapid's 100 unless asked for more with
+// -rapid.checks. Failures print their seed; a file for each would end up in testdata.
+func TestMain(m *testing.M) {
+	for name, value := range map[string]string{"rapid.checks": "50", "rapid.nofailfile": "true"} {
+		if err := flag.Set(name, value); err != nil {
+			panic(err)
+		}
+	}
+	flag.Parse() // what the command line says comes last
+	os.Exit(m.Run())
+}
