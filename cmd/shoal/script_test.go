@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 //	scene NAME        changes what the device answers; see scenes
 //	guest NAME ROLE   a guest asks to be admitted
 //	watched           waits until somebody reads the device's events
+//	looked            waits until somebody has listed the guests since the last one came
 //	calls FILE        compares what the device was asked to do with FILE
 //	exits CODE CMD…   runs a command that must end with that exit code
 //	running           waits until a daemon answers with home $SHOAL_HOME
@@ -40,6 +41,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("SHOAL_HOME", filepath.Join(env.WorkDir, "home"))
 			env.Setenv("TZ", "UTC")
+			// A program with the race detector sleeps a second before it exits (go.dev/doc/articles/race_detector).
+			env.Setenv("GORACE", "atexit_sleep_ms=0")
 			env.Values[deviceKey{}] = new(*controltest.Device)
 			return os.Mkdir(filepath.Join(env.WorkDir, "Shoal"), 0o755)
 		},
@@ -52,9 +55,10 @@ func TestScripts(t *testing.T) {
 				theDevice(ts).Ask(control.Request{Device: controltest.DeviceID(9), Name: args[0], Role: args[1], Via: "code", Address: "192.168.1.7"})
 			},
 			"watched": func(ts *testscript.TestScript, _ bool, _ []string) {
-				ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-				defer cancel()
-				ts.Check(theDevice(ts).AwaitWatcher(ctx))
+				within(ts, theDevice(ts).AwaitWatcher)
+			},
+			"looked": func(ts *testscript.TestScript, _ bool, _ []string) {
+				within(ts, theDevice(ts).AwaitLook)
 			},
 			"calls": func(ts *testscript.TestScript, _ bool, args []string) {
 				want := strings.TrimSpace(ts.ReadFile(args[0]))
@@ -66,6 +70,13 @@ func TestScripts(t *testing.T) {
 			"running": running,
 		},
 	})
+}
+
+// within gives await as long as nothing that works takes.
+func within(ts *testscript.TestScript, await func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	ts.Check(await(ctx))
 }
 
 func exits(ts *testscript.TestScript, _ bool, args []string) {

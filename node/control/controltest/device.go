@@ -48,6 +48,8 @@ type Device struct {
 	news chan struct{}
 	// a token is put in, if there is room, when somebody begins to watch events
 	watched chan struct{}
+	// a token is put in, if there is room, when somebody lists the guests; Ask empties it
+	looked chan struct{}
 	// closed when Stop is called
 	stop chan struct{}
 }
@@ -59,6 +61,7 @@ func New(dir string) *Device {
 		failures: map[string]error{},
 		news:     make(chan struct{}),
 		watched:  make(chan struct{}, 16),
+		looked:   make(chan struct{}, 1),
 		stop:     make(chan struct{}),
 		folders: []control.Folder{
 			{Name: "Photos", ID: FolderID(2)},
@@ -109,12 +112,25 @@ func (d *Device) Calls() []string {
 func (d *Device) Stopping() <-chan struct{} { return d.stop }
 
 // AwaitWatcher returns when one more WatchEvents has begun; what happens from then on reaches that watcher.
-func (d *Device) AwaitWatcher(ctx context.Context) error {
+func (d *Device) AwaitWatcher(ctx context.Context) error { return await(ctx, d.watched) }
+
+// AwaitLook returns when somebody has listed the guests since the last Ask.
+func (d *Device) AwaitLook(ctx context.Context) error { return await(ctx, d.looked) }
+
+func await(ctx context.Context, token <-chan struct{}) error {
 	select {
-	case <-d.watched:
+	case <-token:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// signal puts a token in unless it is full.
+func signal(token chan<- struct{}) {
+	select {
+	case token <- struct{}{}:
+	default:
 	}
 }
 
@@ -150,6 +166,10 @@ func (d *Device) SetChecks(list ...control.Check) {
 func (d *Device) Ask(r control.Request) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	select {
+	case <-d.looked:
+	default:
+	}
 	r.Since = Now
 	d.requests = append(d.requests, r)
 	d.happened(control.Event{Kind: control.EventRequest, Device: r.Name, Message: r.Name + " asks to be admitted"})

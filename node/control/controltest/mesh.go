@@ -97,6 +97,7 @@ func (d *Device) Invite(_ context.Context, spec control.InviteSpec) (control.Inv
 func (d *Device) Requests(context.Context) ([]control.Request, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	signal(d.looked)
 	return slices.Clone(d.requests), d.failures["Requests"]
 }
 
@@ -167,10 +168,7 @@ func (d *Device) LastEvent() uint64 {
 
 // WatchEvents implements control.Events.
 func (d *Device) WatchEvents(ctx context.Context, since uint64, emit func(control.Event) error) error {
-	select {
-	case d.watched <- struct{}{}:
-	default:
-	}
+	signal(d.watched)
 	for {
 		d.mu.Lock()
 		fresh := slices.Clone(d.events[min(since, uint64(len(d.events))):])
