@@ -265,21 +265,24 @@ func (x *Exchange) readSealed(dev shoal.DeviceID, r io.Reader, buf []byte) error
 // sealedBound is the most that a sealed block of size bytes may have: padded, and with generous room for what sealing adds.
 func sealedBound(size uint32) int { return block.Padme(int(size)+64) + 128 }
 
+// plainBuffers recycles the memory of opened blocks, once they were delivered.
+var plainBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// plainBuffer returns an empty buffer that a block of that size opens into without growing: opening needs room for padding.
+func plainBuffer(size uint32) []byte {
+	b := *plainBuffers.Get().(*[]byte)
+	if n := sealedBound(size); cap(b) < n || cap(b) > 8*n {
+		b = make([]byte, 0, n)
+	}
+	return b[:0]
+}
+
 // open opens a sealed block and tells the planner.
 func (x *Exchange) open(dev shoal.DeviceID, w Want, sealed []byte) {
-	keys := x.cfg.Keys(w.Folder)
-	if keys == nil {
-		x.step(Absent{Peer: dev, Key: w.Key()}) // the folder was left meanwhile
-		return
-	}
-	epoch, ok := keys.Epoch(w.Epoch)
-	if !ok {
-		x.step(Absent{Peer: dev, Key: w.Key()})
-		return
-	}
-	names := &block.Keys{Chunker: keys.Chunker, BlockID: keys.BlockID}
-	plaintext, err := block.Open(make([]byte, 0, w.Size), block.SealKey(epoch.Seal), w.Epoch, names, w.Block, sealed)
+	plaintext, err := x.openBlock(w, sealed)
 	switch {
+	case errors.Is(err, ErrNoKey):
+		x.step(Absent{Peer: dev, Key: w.Key()}) // the folder was left meanwhile
 	case err != nil:
 		x.cfg.Log.Warn("block does not open", "device", dev, "block", w.Block.Short(), "err", err)
 		x.step(Bad{Peer: dev, Key: w.Key()})
@@ -290,4 +293,18 @@ func (x *Exchange) open(dev shoal.DeviceID, w Want, sealed []byte) {
 	default:
 		x.arrived(dev, w.Key(), plaintext)
 	}
+}
+
+// openBlock opens a sealed block into a buffer of plainBuffers. Errors: ErrNoKey, *block.CorruptError.
+func (x *Exchange) openBlock(w Want, sealed []byte) ([]byte, error) {
+	keys := x.cfg.Keys(w.Folder)
+	if keys == nil {
+		return nil, ErrNoKey
+	}
+	epoch, ok := keys.Epoch(w.Epoch)
+	if !ok {
+		return nil, ErrNoKey
+	}
+	names := &block.Keys{Chunker: keys.Chunker, BlockID: keys.BlockID}
+	return block.Open(plainBuffer(w.Size), block.SealKey(epoch.Seal), w.Epoch, names, w.Block, sealed)
 }

@@ -260,3 +260,57 @@ func TestRefusedPeerGetsNothing(t *testing.T) {
 		}
 	})
 }
+
+func TestSmallBlockThatCameBesideItsRecordNeedsNoPeer(t *testing.T) {
+	b := newBench(t)
+	blocks, wants := b.blocks(3, 500)
+	lib := newLibrary()
+	for id, data := range blocks {
+		lib.put(id, data)
+	}
+	src, _ := b.device(1, lib)
+	x, _ := b.device(2, newLibrary()) // not connected with the source
+	for _, w := range wants {
+		sealed, ok := src.ReadSmall(t.Context(), b.folder, w.Hint.Record, w.Block, w.Size, w.Epoch)
+		if !ok {
+			t.Fatal("the source does not have its own block")
+		}
+		x.KeepSmall(b.folder, w.Block, w.Epoch, sealed)
+	}
+	got, err := collect(t.Context(), x, wants)
+	must(t, err)
+	equalBlocks(t, got, blocks)
+	if _, ok := src.ReadSmall(t.Context(), b.folder, shoal.Dot{}, block.ID{1}, 5, b.epoch); ok {
+		t.Error("the source has a block that nobody has")
+	}
+}
+
+func TestSmallBlockThatDoesNotOpenIsFetched(t *testing.T) {
+	b := newBench(t)
+	blocks, wants := b.blocks(1, 500)
+	lib := newLibrary()
+	lib.put(wants[0].Block, blocks[wants[0].Block])
+	b.device(1, lib)
+	x, _ := b.device(2, newLibrary())
+	x.KeepSmall(b.folder, wants[0].Block, b.epoch, make([]byte, 700))
+	x.PeerUp(device(1), CostLAN)
+	got, err := collect(t.Context(), x, wants)
+	must(t, err)
+	equalBlocks(t, got, blocks)
+}
+
+func TestSmallStoreIsBounded(t *testing.T) {
+	var s smallStore
+	for i := range 10_000 {
+		s.put(key(i), smallBlock{sealed: make([]byte, 10_000)})
+		if i%3 == 0 {
+			s.take(key(i / 2))
+		}
+	}
+	if s.bytes > maxSmallBytes || len(s.order) > 2*len(s.blocks)+17 {
+		t.Errorf("%d bytes, %d of %d blocks", s.bytes, len(s.order), len(s.blocks))
+	}
+	if _, ok := s.take(key(9_999)); !ok {
+		t.Error("the newest is gone")
+	}
+}

@@ -40,8 +40,9 @@ func (x *Exchange) Fetch(ctx context.Context, wants []Want, deliver func(w Want,
 			distinct = append(distinct, w)
 		}
 	}
-	if len(distinct) == 0 {
-		return nil
+	distinct, err := x.deliverSmall(f, distinct, deliver)
+	if err != nil || len(distinct) == 0 {
+		return err
 	}
 	x.begin(f, distinct)
 	defer x.end(f)
@@ -56,6 +57,25 @@ func (x *Exchange) Fetch(ctx context.Context, wants []Want, deliver func(w Want,
 			return err
 		}
 	}
+}
+
+// deliverSmall delivers what came beside records already, and returns the rest.
+func (x *Exchange) deliverSmall(f *fetch, wants []Want, deliver func(Want, []byte) error) (rest []Want, err error) {
+	for i, w := range wants {
+		plaintext := x.fromSmall(w)
+		if plaintext == nil {
+			rest = append(rest, w)
+			continue
+		}
+		if err := deliver(w, plaintext); err != nil {
+			return wants[i:], err
+		}
+		delete(f.wants, w.Key())
+		x.mu.Lock()
+		x.count(w, 0).Fetched += int64(w.Size)
+		x.mu.Unlock()
+	}
+	return rest, nil
 }
 
 func (x *Exchange) check(w Want) error {
@@ -180,6 +200,9 @@ func (x *Exchange) releaseLocked(h *held) {
 	h.users--
 	if h.users == 0 {
 		delete(x.held, h.key)
+		data := h.data
+		h.data = nil
+		plainBuffers.Put(&data)
 		x.stepLocked(Delivered{Key: h.key})
 	}
 }

@@ -189,7 +189,13 @@ func (s *server) seal(ctx context.Context, w Want) ([]byte, error) {
 	if !s.x.cfg.Allow(s.peer, w.Folder) {
 		return nil, ErrAbsent
 	}
-	keys := s.x.cfg.Keys(w.Folder)
+	buf := sealedBuffers.Get().(*[]byte)
+	return s.x.sealBlock(ctx, (*buf)[:0], w, s.compression())
+}
+
+// sealBlock looks a block up and appends its sealed form to dst. It wraps ErrAbsent when there is none, or no key.
+func (x *Exchange) sealBlock(ctx context.Context, dst []byte, w Want, c block.Compression) ([]byte, error) {
+	keys := x.cfg.Keys(w.Folder)
 	if keys == nil {
 		return nil, ErrAbsent
 	}
@@ -197,12 +203,11 @@ func (s *server) seal(ctx context.Context, w Want) ([]byte, error) {
 	if !ok {
 		return nil, ErrAbsent
 	}
-	plaintext, err := s.x.cfg.Source.Block(ctx, w)
+	plaintext, err := x.cfg.Source.Block(ctx, w)
 	if err != nil {
 		return nil, err
 	}
-	buf := sealedBuffers.Get().(*[]byte)
-	return block.Seal((*buf)[:0], block.SealKey(epoch.Seal), w.Epoch, w.Block, plaintext, s.compression(), s.x.cfg.Rand)
+	return block.Seal(dst, block.SealKey(epoch.Seal), w.Epoch, w.Block, plaintext, c, x.cfg.Rand)
 }
 
 // compression of what goes to this peer. The LAN is faster than the compressor.
