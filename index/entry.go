@@ -16,9 +16,9 @@ const (
 	// MaxVersion is the greatest number of components of a record's version.
 	MaxVersion = 1000
 
-	// MaxRecipeParts is the greatest number of blocks that a long recipe is stored in: MaxRecipe refs of 36 bytes in parts of
-	// at least half of block.MinSize each.
-	MaxRecipeParts = 20_000
+	// MaxRecipeParts is the greatest number of blocks that a long recipe is stored in: a part has at least 256 refs
+	// (docs/formats/recipe.md).
+	MaxRecipeParts = block.MaxRecipe / 256
 
 	// MaxEpochRuns is the greatest number of runs in Entry.Epochs.
 	MaxEpochRuns = 100_000
@@ -67,8 +67,8 @@ type Entry struct {
 
 // EpochRun says that the next Count blocks are sealed under Epoch.
 type EpochRun struct {
-	Epoch shoal.EpochID
-	Count uint32 // at least 1
+	Epoch shoal.EpochID // zero: the record's own
+	Count uint32        // at least 1
 }
 
 // Validate refuses entries that break a rule of docs/formats/record.md. Received entries pass here before they are used.
@@ -194,7 +194,7 @@ func (e *Entry) validateEpochs(unknown bool) error {
 func BlockEpoch(runs []EpochRun, own shoal.EpochID, i int) shoal.EpochID {
 	for _, r := range runs {
 		if i < int(r.Count) {
-			return r.Epoch
+			return orEpoch(r.Epoch, own)
 		}
 		i -= int(r.Count)
 	}

@@ -83,7 +83,13 @@ func BaseOf(s *State, stat DiskStat) *Base {
 
 // Differs tells whether a disk that shows b owes something to s; either may be nil for "nothing". Times of folders and modes
 // of symlinks are no state.
+//
+// A base of kind tombstone remembers a deletion that this disk shows: nothing is there, and Version is what the next record at
+// the path will have seen.
 func (b *Base) Differs(s *State) bool {
+	if b != nil && b.Kind == shoal.KindTombstone {
+		b = nil
+	}
 	if b == nil || s == nil {
 		return (b == nil) != (s == nil)
 	}

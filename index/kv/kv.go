@@ -51,6 +51,10 @@ type Tx interface {
 
 	// Drop empties a bucket at once, whatever its size. Bucket values and cursors of that name end with it.
 	Drop(name string)
+
+	// Nested runs fn in a transaction inside this one: its changes join when fn returns nil, and nothing of it remains
+	// otherwise. This one must not be used meanwhile; Bucket values taken before stay valid, cursors do not.
+	Nested(fn func(Tx) error) error
 }
 
 // Bucket is a set of sorted keys with values.

@@ -40,7 +40,37 @@ func (o *overlay) Bucket(name string) Bucket {
 }
 
 func (o *overlay) Drop(name string) {
-	o.buckets[name] = &overlayBucket{below: emptyReader{}, dropped: true}
+	b := o.buckets[name]
+	if b == nil {
+		b = new(overlayBucket)
+		o.buckets[name] = b
+	}
+	*b = overlayBucket{below: emptyReader{}, dropped: true}
+}
+
+// bucket makes an overlay the source of a nested one.
+func (o *overlay) bucket(name string) reader { return o.Bucket(name) }
+
+func (o *overlay) Nested(fn func(Tx) error) error {
+	inner := newOverlay(o)
+	if err := fn(inner); err != nil {
+		return err
+	}
+	for name, b := range inner.buckets {
+		if b.dropped {
+			o.Drop(name)
+		}
+		into := o.Bucket(name)
+		b.changes.Scan(func(k string, v []byte) bool {
+			if v == nil {
+				into.Delete([]byte(k))
+			} else {
+				into.Put([]byte(k), v)
+			}
+			return true
+		})
+	}
+	return nil
 }
 
 // overlayBucket is one bucket with changes; a nil value in changes means deleted.
@@ -144,8 +174,9 @@ type snapshot struct{ below source }
 
 var _ Tx = snapshot{}
 
-func (s snapshot) Bucket(name string) Bucket { return readOnly{s.below.bucket(name)} }
-func (s snapshot) Drop(string)               { panic("kv: drop in a read-only transaction") }
+func (s snapshot) Bucket(name string) Bucket   { return readOnly{s.below.bucket(name)} }
+func (s snapshot) Drop(string)                 { panic("kv: drop in a read-only transaction") }
+func (s snapshot) Nested(func(Tx) error) error { panic("kv: nested in a read-only transaction") }
 
 // emptyReader is a bucket that does not exist.
 type emptyReader struct{}

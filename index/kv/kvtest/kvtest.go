@@ -231,6 +231,7 @@ func model(t *rapid.T, s kv.Store) {
 	before := maps.Clone(want)
 	key := rapid.StringMatching(`[a-c]{1,3}`)
 	err = s.Update(func(tx kv.Tx) error {
+		nested(t, tx, want, key)
 		b := tx.Bucket("a")
 		for range rapid.IntRange(0, 12).Draw(t, "steps") {
 			k := key.Draw(t, "key")
@@ -260,6 +261,31 @@ func model(t *rapid.T, s kv.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// nested changes a key in a nested transaction, which fails or not.
+func nested(t *rapid.T, tx kv.Tx, want map[string]string, key *rapid.Generator[string]) {
+	k, other := key.Draw(t, "nested key"), key.Draw(t, "nested deletion")
+	fail := rapid.Bool().Draw(t, "nested fails")
+	err := tx.Nested(func(tx kv.Tx) error {
+		b := tx.Bucket("a")
+		b.Put([]byte(k), []byte("nested"))
+		b.Delete([]byte(other))
+		inside := maps.Clone(want)
+		inside[k] = "nested"
+		delete(inside, other)
+		compare(t, b, inside, k)
+		if fail {
+			return errTest
+		}
+		maps.Copy(want, inside)
+		delete(want, other)
+		return nil
+	})
+	if fail != (err != nil) {
+		t.Fatalf("nested: %v", err)
+	}
+	compare(t, tx.Bucket("a"), want, other)
 }
 
 func load(tx kv.Tx, into map[string]string) {

@@ -1,0 +1,434 @@
+package index
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/shoalmesh/shoal"
+)
+
+// Accept applies a batch, all or nothing: afterwards the journal counts up to b.To. A batch whose records are all here already,
+// or that only brings a newer signature of the same head, is fine. Errors, by what the caller does: ErrMalformed, ErrForged, ErrMismatch:
+// another source; ErrGap: ask for what follows the own frontier; ErrVoid: nobody's records; ErrOwnJournal; *ForkError: evidence was kept.
+func (tx *Tx) Accept(b Batch) (Accepted, error) {
+	var out Accepted
+	err := tx.change(func() (err error) {
+		out, err = tx.accept(b)
+		return err
+	})
+	return out, tx.noteFork(err)
+}
+
+func (tx *Tx) accept(b Batch) (Accepted, error) {
+	h, j, err := tx.admitHead(b.Head, b.Journal)
+	if err != nil {
+		return Accepted{}, err
+	}
+	switch {
+	case h.Seq != b.To || b.From > b.To:
+		return Accepted{}, malformed("batch from %d to %d with a head at %d", b.From, b.To, h.Seq)
+	case b.From > j.seq || b.To < j.seq:
+		return Accepted{}, fmt.Errorf("batch from %d to %d, frontier %d: %w", b.From, b.To, j.seq, ErrGap)
+	case b.To == j.seq:
+		return Accepted{}, tx.renewHead(j, &h, b.Head)
+	}
+	r := tx.newReceiver(j, h.Seq)
+	if err := r.dropStage(); err != nil {
+		return Accepted{}, err
+	}
+	if err := r.learn(&h, b.Head); err != nil {
+		return Accepted{}, err
+	}
+	var last shoal.Seq
+	for _, raw := range b.Records {
+		in, err := r.read(raw)
+		if err != nil {
+			return Accepted{}, err
+		}
+		if in.clear.seq <= last {
+			return Accepted{}, malformed("records out of order at %d", in.clear.seq)
+		}
+		if last = in.clear.seq; last <= j.seq {
+			continue // is here already
+		}
+		if err := r.take(in); err != nil {
+			return Accepted{}, err
+		}
+	}
+	return r.complete(&h, b.Head)
+}
+
+// admitHead checks what a head says by itself and against roster and journal, and returns the journal. It writes nothing but a
+// new journal's number.
+func (tx *Tx) admitHead(raw []byte, id shoal.JournalID) (Head, *journal, error) {
+	if err := tx.requireKeys(); err != nil {
+		return Head{}, nil, err
+	}
+	h, err := DecodeHead(raw)
+	if err != nil {
+		return Head{}, nil, err
+	}
+	if h.Journal != id || h.Mesh != tx.config.Mesh || h.Folder != tx.folder.id {
+		return Head{}, nil, fmt.Errorf("head of journal %s in folder %s: %w", h.Journal, h.Folder, ErrForged)
+	}
+	if seq, hash, cut := tx.config.Roster().Cut(h.Folder, id); cut {
+		if h.Seq > seq || (h.Seq == seq && hash != [32]byte{} && hash != h.Hash()) {
+			return Head{}, nil, fmt.Errorf("head at %d, cut at %d: %w", h.Seq, seq, ErrVoid)
+		}
+	}
+	j, err := tx.journalOf(id)
+	if err != nil {
+		return Head{}, nil, err
+	}
+	if j.number == tx.writing {
+		if h.Seq == j.seq && h.Hash() == j.headHash {
+			return h, j, nil
+		}
+		return Head{}, nil, fmt.Errorf("journal %s: %w", id, ErrOwnJournal)
+	}
+	return h, j, nil
+}
+
+// renewHead keeps a head that says the same as ours, if it was signed later. One that says something else is a fork.
+func (tx *Tx) renewHead(j *journal, h *Head, raw []byte) error {
+	switch {
+	case j.seq == 0:
+		return nil
+	case h.Hash() != j.headHash:
+		return &ForkError{Journal: j.id, Ours: bytes.Clone(j.head), Theirs: bytes.Clone(raw)}
+	case h.Time > j.headTime && j.number != tx.writing:
+		j.head, j.headTime = bytes.Clone(raw), h.Time
+		tx.putJournal(j)
+	}
+	return nil
+}
+
+// received is a record that came from elsewhere.
+type received struct {
+	raw   []byte
+	clear *clearPart
+	rec   *Record // nil: set aside
+	s     *stored
+}
+
+// receiver takes records into one journal.
+type receiver struct {
+	tx       *Tx
+	journal  *journal
+	limit    shoal.Seq // of the head
+	rows     *rowUpdate
+	changes  *journalChanges
+	problems []Problem
+}
+
+func (tx *Tx) newReceiver(j *journal, limit shoal.Seq) *receiver {
+	return &receiver{tx: tx, journal: j, limit: limit, rows: tx.newRowUpdate(), changes: newJournalChanges(j)}
+}
+
+// learn notes the journal's lineage and has the rows that waited for it resolved again.
+func (r *receiver) learn(h *Head, raw []byte) error {
+	paths, err := r.tx.learn(r.journal, h, raw)
+	if err != nil {
+		return err
+	}
+	for _, p := range paths {
+		if err := r.rows.again(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read takes a record apart and opens it. What does not open or is invalid comes back to be set aside; only what does not even
+// say what it is, or that does not belong here, is an error.
+func (r *receiver) read(raw []byte) (*received, error) {
+	clear, sealed, err := splitRecord(raw)
+	if err != nil {
+		return nil, err
+	}
+	c, canonical, err := decodeClear(clear)
+	if err != nil {
+		return nil, err
+	}
+	tx := r.tx
+	if c.journal != r.journal.id || c.mesh != tx.config.Mesh || c.folder != tx.folder.id || c.seq > r.limit {
+		return nil, fmt.Errorf("record %s:%d of folder %s: %w", c.journal, c.seq, c.folder, ErrMismatch)
+	}
+	in := &received{raw: raw, clear: c, s: &stored{hash: recordHash(raw), slot: c.slot}}
+	if err := in.open(tx, clear, sealed, canonical); err != nil {
+		if _, ok := errors.AsType[*DamagedError](err); ok {
+			return nil, err
+		}
+		in.setAside(err)
+	}
+	return in, nil
+}
+
+// setAside turns a record into one that is kept as it travelled.
+func (in *received) setAside(reason error) {
+	in.rec = nil
+	in.s = &stored{
+		hash: in.s.hash, slot: in.clear.slot, raw: bytes.Clone(in.raw), path: in.s.path,
+		reason: reason.Error(), retry: errors.Is(reason, errNoEpochKey),
+	}
+}
+
+// open fills in what is kept of a good record.
+func (in *received) open(tx *Tx, clear, sealed []byte, canonical bool) error {
+	if !canonical {
+		return errNotCanonical
+	}
+	c := in.clear
+	seal := tx.sealer(c.epoch)
+	if seal == nil {
+		return errNoEpochKey
+	}
+	entry, err := seal.openPart(recordAD(clear), sealed)
+	if err != nil {
+		return err
+	}
+	e, err := decodeEntry(entry, shoal.Dot{Journal: c.journal, Seq: c.seq}, &tx.names)
+	if err != nil {
+		in.s.path = pathOf(entry)
+		return err
+	}
+	in.s.path = e.Path
+	if err := checkRefs(c, e); err != nil {
+		return err
+	}
+	in.s.path = ""
+	if in.s.epoch, err = tx.epochNumber(c.epoch); err != nil {
+		return err
+	}
+	for _, d := range c.replaces {
+		j, err := tx.journalOf(d.Journal)
+		if err != nil {
+			return err
+		}
+		in.s.replaces = append(in.s.replaces, ref{j.number, d.Seq})
+	}
+	in.s.more, in.s.root, in.s.entry = c.more, c.root, entry
+	in.rec = &Record{Dot: shoal.Dot{Journal: c.journal, Seq: c.seq}, Slot: c.slot, Epoch: c.epoch, Entry: *e, Hash: in.s.hash}
+	return nil
+}
+
+// take makes a record the live one of its slot.
+func (r *receiver) take(in *received) error {
+	at := ref{r.journal.number, in.clear.seq}
+	if in.clear.more && in.clear.seq == r.limit {
+		return malformed("the head at %d is inside a commit", r.limit)
+	}
+	old, err := r.superseded(in.clear.slot)
+	if err != nil {
+		return err
+	}
+	if err := r.judge(in, old); err != nil {
+		return err
+	}
+	if old != nil {
+		if err := r.changes.supersede(r.rows, old.at, old.rec); err != nil {
+			return err
+		}
+	}
+	return r.changes.add(r.rows, at, in.s, in.rec)
+}
+
+// judge sets aside what a slot cannot hold, and holds or releases the path of the slot.
+func (r *receiver) judge(in *received, old *liveRecord) error {
+	if in.rec != nil && old != nil && old.path != "" && old.path != in.rec.Entry.Path {
+		in.setAside(fmt.Errorf("slot %d belongs to %q, not to %q", in.clear.slot, string(old.path), string(in.rec.Entry.Path)))
+	}
+	h := hold{r.journal.number, in.clear.slot}
+	if in.rec != nil {
+		return r.release(h)
+	}
+	if old != nil && old.path != "" {
+		in.s.path = old.path
+	}
+	if in.s.retry {
+		r.tx.bucket(bRetries).Put(recordKey(r.journal.number, in.clear.seq), nil)
+	}
+	return r.hold(h, in.s.path, fmt.Sprintf("record %s: %s", r.journal.dot(in.clear.seq), in.s.reason))
+}
+
+// liveRecord is a record that is about to be superseded.
+type liveRecord struct {
+	at   ref
+	slot shoal.Slot
+	rec  *Record // nil: set aside
+	path shoal.Path
+}
+
+// superseded returns the live record of a slot; nil: none.
+func (r *receiver) superseded(slot shoal.Slot) (*liveRecord, error) {
+	seq := r.tx.liveInSlot(r.journal, slot)
+	if seq == 0 {
+		return nil, nil
+	}
+	return r.live(ref{r.journal.number, seq})
+}
+
+func (r *receiver) live(at ref) (*liveRecord, error) {
+	s, err := r.tx.load(at)
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
+		return nil, r.tx.damaged("slot", recordKey(at.journal, at.seq), errShort)
+	}
+	if s.raw != nil {
+		return &liveRecord{at: at, slot: s.slot, path: s.path}, nil
+	}
+	rec, err := r.tx.record(at, s)
+	if err != nil {
+		return nil, err
+	}
+	return &liveRecord{at: at, slot: s.slot, rec: rec, path: rec.Entry.Path}, nil
+}
+
+// hold keeps a path as it is because of what a slot has, and reports why. "": the path is not known.
+func (r *receiver) hold(h hold, p shoal.Path, why string) error {
+	r.problems = append(r.problems, Problem{Path: p, Kind: ProblemRecord, Message: why, Since: r.tx.now()})
+	if err := r.tx.SetProblem(p, ProblemRecord, why); err != nil || p == "" {
+		return err
+	}
+	r.tx.bucket(bHolds).Put(recordKey(h.journal, shoal.Seq(h.slot)), pathKey(p))
+	return r.rows.hold(p, h, true)
+}
+
+// release ends what a slot held.
+func (r *receiver) release(h hold) error {
+	key := recordKey(h.journal, shoal.Seq(h.slot))
+	v := r.tx.bucket(bHolds).Get(key)
+	if v == nil {
+		return nil
+	}
+	p := keyPath(v)
+	r.tx.bucket(bHolds).Delete(key)
+	if err := r.rows.hold(p, h, false); err != nil {
+		return err
+	}
+	if e, err := r.rows.edit(p); err != nil || len(e.row.held) > 0 {
+		return err
+	}
+	return r.tx.SetProblem(p, ProblemRecord, "")
+}
+
+// releaseAwaited ends the holds of slots in which nothing is set aside: the journal is whole.
+func (r *receiver) releaseAwaited() error {
+	var done []hold
+	c := r.tx.bucket(bHolds).Cursor()
+	for k, _ := c.Seek(journalKey(r.journal.number)); k != nil && keyJournal(k) == r.journal.number; k, _ = c.Next() {
+		h := hold{r.journal.number, shoal.Slot(recordKeySeq(k))}
+		seq := r.tx.liveInSlot(r.journal, h.slot)
+		s, err := r.tx.load(ref{h.journal, seq})
+		if err != nil {
+			return err
+		}
+		if s == nil || s.raw == nil {
+			done = append(done, h)
+		}
+	}
+	for _, h := range done {
+		if err := r.release(h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// complete holds the digests against the head and lets the journal count up to there.
+func (r *receiver) complete(h *Head, raw []byte) (Accepted, error) {
+	j := r.journal
+	r.changes.seq = h.Seq
+	list, err := r.changes.digests(r.tx)
+	if err != nil {
+		return Accepted{}, err
+	}
+	if bucketListHash(list) != h.Buckets || r.changes.count != h.Count {
+		return Accepted{}, fmt.Errorf("records of journal %s up to %d: %w", j.id, h.Seq, ErrMismatch)
+	}
+	if err := r.releaseAwaited(); err != nil {
+		return Accepted{}, err
+	}
+	if j.id.Device == r.tx.config.Identity.Device() && !j.foreign {
+		j.foreign, j.held = true, j.seq
+	}
+	j.seq, j.count = h.Seq, h.Count
+	j.head, j.headHash, j.headTime = bytes.Clone(raw), h.Hash(), h.Time
+	r.tx.putJournal(j)
+	return r.accepted(true)
+}
+
+// accepted writes the rows and tells what changed.
+func (r *receiver) accepted(done bool) (Accepted, error) {
+	paths, err := r.rows.finish()
+	if err != nil {
+		return Accepted{}, err
+	}
+	out := Accepted{Paths: paths, Problems: r.problems, Done: done}
+	if len(paths) > MaxAcceptedPaths {
+		out.Paths, out.More = slices.Clip(paths[:MaxAcceptedPaths]), true
+	}
+	return out, nil
+}
+
+// ReadAfter returns what a journal has after a seq, up to its head. Call it in View: what an Update reads is not durable yet.
+// Errors: ErrNotFound; ErrTooFar when the records have more than maxBytes.
+func (tx *Tx) ReadAfter(id shoal.JournalID, after shoal.Seq, maxBytes int) (Batch, error) {
+	j, err := tx.readable(id)
+	if err != nil {
+		return Batch{}, err
+	}
+	b := Batch{Journal: id, From: min(after, j.seq), To: j.seq, Head: bytes.Clone(j.head)}
+	size := 0
+	err = tx.eachRecord(j, b.From+1, j.seq, func(raw []byte) error {
+		if size += len(raw); size > maxBytes {
+			return fmt.Errorf("journal %s after %d: %w", id, after, ErrTooFar)
+		}
+		b.Records = append(b.Records, raw)
+		return nil
+	})
+	return b, err
+}
+
+// readable returns a journal of which something counts here.
+func (tx *Tx) readable(id shoal.JournalID) (*journal, error) {
+	if err := tx.requireKeys(); err != nil {
+		return nil, err
+	}
+	t, err := tx.journalTable()
+	if err != nil {
+		return nil, err
+	}
+	j := t.byID[id]
+	if j == nil || j.seq == 0 {
+		return nil, fmt.Errorf("journal %s: %w", id, ErrNotFound)
+	}
+	return j, nil
+}
+
+// eachRecord calls fn with the live records of a journal from one seq to another, as they travel.
+func (tx *Tx) eachRecord(j *journal, from, to shoal.Seq, fn func(raw []byte) error) error {
+	c := tx.bucket(bRecords).Cursor()
+	for k, v := c.Seek(recordKey(j.number, from)); k != nil; k, v = c.Next() {
+		seq := recordKeySeq(k)
+		if keyJournal(k) != j.number || seq > to {
+			return nil
+		}
+		s, err := decodeStored(v, seq)
+		if err != nil {
+			return tx.damaged("record", k, err)
+		}
+		raw, err := tx.travel(ref{j.number, seq}, s)
+		if err != nil {
+			return err
+		}
+		if err := fn(raw); err != nil {
+			return err
+		}
+	}
+	return nil
+}

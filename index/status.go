@@ -1,0 +1,234 @@
+package index
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/index/internal/pb"
+	"github.com/shoalmesh/shoal/mesh"
+)
+
+// Limits and labels of statuses.
+const (
+	// MaxStatusBytes is the size of the biggest signed status: two lists of MaxJournals, and MaxExceptions long paths.
+	MaxStatusBytes = 5 << 20
+
+	// MaxJournals bounds each list of positions in a status.
+	MaxJournals = 10_000
+
+	statusFormat = 1
+	statusLabel  = "status" // of the signature, and before the associated data
+)
+
+const metaCounter = "counter" // of statuses, of this database
+
+// SignStatus makes this device's statement: its frontier received and, with the exceptions, applied. It is kept as Status of the
+// own device, newer than all before. More than MaxExceptions leave complete false, whatever was asked for.
+func (tx *Tx) SignStatus(exceptions []Exception, complete bool) ([]byte, error) {
+	if !tx.writable {
+		return nil, ErrReadOnly
+	}
+	if err := tx.requireKeys(); err != nil {
+		return nil, err
+	}
+	if len(exceptions) > MaxExceptions {
+		exceptions, complete = nil, false
+	}
+	counter, _ := binary.Uvarint(tx.bucket(bMeta).Get([]byte(metaCounter)))
+	counter++
+	tx.bucket(bMeta).Put([]byte(metaCounter), binary.AppendUvarint(nil, counter))
+	sums, err := tx.loadSums()
+	if err != nil {
+		return nil, err
+	}
+	self := tx.config.Identity.Device()
+	m := &pb.Status{
+		Format: statusFormat, Mesh: tx.config.Mesh[:], Folder: tx.folder.id[:], Device: self[:], Database: tx.folder.db.number,
+		Counter: counter, Received: tx.positions(), Owed: uint64(max(0, sums.needs)), OwedBytes: uint64(max(0, sums.needBytes)), Complete: complete,
+	}
+	if complete {
+		m.Applied = m.Received
+	}
+	if err := tx.sealExceptions(m, exceptions); err != nil {
+		return nil, err
+	}
+	raw := signMessage(tx.config.Identity, statusLabel, m)
+	tx.bucket(bStatuses).Put(self[:], raw)
+	return raw, nil
+}
+
+// positions is the frontier, sorted.
+func (tx *Tx) positions() []*pb.Position {
+	var out []*pb.Position
+	for _, j := range tx.mustJournals().list {
+		if j.seq > 0 {
+			out = append(out, &pb.Position{Journal: j.id.Bytes(), Seq: uint64(j.seq)})
+		}
+	}
+	slices.SortFunc(out, func(a, b *pb.Position) int { return bytes.Compare(a.Journal, b.Journal) })
+	return out
+}
+
+// sealExceptions hides the paths from vaults.
+func (tx *Tx) sealExceptions(m *pb.Status, exceptions []Exception) error {
+	if len(exceptions) == 0 {
+		return nil
+	}
+	epoch, ok := tx.keys.Current()
+	if !ok {
+		return fmt.Errorf("folder %s has no epoch to write under: %w", tx.folder.id, ErrNoKey)
+	}
+	list := new(pb.Exceptions)
+	for _, e := range exceptions {
+		list.Items = append(list.Items, &pb.Exception{Path: []byte(e.Path), Reason: uint32(e.Reason)})
+	}
+	m.Epoch = epoch.ID[:]
+	m.Sealed = tx.sealer(epoch.ID).sealPart(statusAD(m), mustMarshal(list))
+	return nil
+}
+
+// statusAD binds the sealed part to its statement.
+func statusAD(m *pb.Status) []byte {
+	ad := append([]byte("shoal/"+statusLabel+"/v1\x00"), m.Folder...)
+	ad = append(append(ad, m.Device...), m.Epoch...)
+	ad = binary.BigEndian.AppendUint64(ad, m.Database)
+	return binary.BigEndian.AppendUint64(ad, m.Counter)
+}
+
+// DecodeStatus reads a signed status and checks its signature against the device that it names, nothing else. Exceptions stay
+// sealed: Tx.Status opens them. Errors: ErrMalformed, ErrForged.
+func DecodeStatus(raw []byte) (Status, error) {
+	s, _, err := decodeStatus(raw)
+	return s, err
+}
+
+func decodeStatus(raw []byte) (Status, *pb.Status, error) {
+	if len(raw) > MaxStatusBytes {
+		return Status{}, nil, malformed("status of %d bytes", len(raw))
+	}
+	m := new(pb.Status)
+	signed, err := openSigned(raw, m)
+	if err != nil {
+		return Status{}, nil, err
+	}
+	s := Status{Database: m.Database, Counter: m.Counter, Owed: int64(m.Owed), OwedBytes: int64(m.OwedBytes), Complete: m.Complete}
+	if m.Format != statusFormat || !fill(s.Mesh[:], m.Mesh) || !fill(s.Folder[:], m.Folder) || !fill(s.Device[:], m.Device) ||
+		s.Owed < 0 || s.OwedBytes < 0 || (len(m.Sealed) > 0 && len(m.Epoch) != len(shoal.EpochID{})) {
+		return Status{}, nil, malformed("status of format %d", m.Format)
+	}
+	if s.Received, err = frontierOf(m.Received); err != nil {
+		return Status{}, nil, err
+	}
+	if s.Applied, err = frontierOf(m.Applied); err != nil {
+		return Status{}, nil, err
+	}
+	if !mesh.Verify(s.Device, statusLabel, signed.Body, signed.Signature) {
+		return Status{}, nil, ErrForged
+	}
+	return s, m, nil
+}
+
+func frontierOf(list []*pb.Position) (map[shoal.JournalID]shoal.Seq, error) {
+	if len(list) > MaxJournals {
+		return nil, malformed("frontier of %d journals", len(list))
+	}
+	out := make(map[shoal.JournalID]shoal.Seq, len(list))
+	for _, p := range list {
+		j, err := shoal.JournalIDFromBytes(p.Journal)
+		if err != nil || p.Seq == 0 || p.Seq > maxSeq {
+			return nil, malformed("frontier with a journal of %d bytes at %d", len(p.Journal), p.Seq)
+		}
+		out[j] = shoal.Seq(p.Seq)
+	}
+	return out, nil
+}
+
+// PutStatus keeps a device's statement if it is newer than the one that is here, and tells whether it was. Errors: ErrMalformed;
+// ErrForged: it is not of this device and folder, or badly signed; ErrVoid: the device is not in the mesh.
+func (tx *Tx) PutStatus(dev shoal.DeviceID, raw []byte) (newer bool, err error) {
+	if !tx.writable {
+		return false, ErrReadOnly
+	}
+	s, err := DecodeStatus(raw)
+	switch {
+	case err != nil:
+		return false, err
+	case s.Device != dev || s.Folder != tx.folder.id || s.Mesh != tx.config.Mesh:
+		return false, fmt.Errorf("status of device %s in folder %s: %w", s.Device, s.Folder, ErrForged)
+	case !tx.config.Roster().Admitted(dev):
+		return false, fmt.Errorf("status of device %s: %w", dev, ErrVoid)
+	}
+	if old := tx.bucket(bStatuses).Get(dev[:]); old != nil {
+		have, err := DecodeStatus(old)
+		if err != nil {
+			return false, tx.damaged("status", dev[:], err)
+		}
+		if s.Database < have.Database || (s.Database == have.Database && s.Counter <= have.Counter) {
+			return false, nil
+		}
+	}
+	tx.bucket(bStatuses).Put(dev[:], bytes.Clone(raw))
+	return true, nil
+}
+
+// Status returns the newest statement of a device; false: there is none. Exceptions that cannot be opened make it not Complete.
+func (tx *Tx) Status(dev shoal.DeviceID) (Status, bool, error) {
+	raw := tx.bucket(bStatuses).Get(dev[:])
+	if raw == nil {
+		return Status{}, false, nil
+	}
+	s, m, err := decodeStatus(raw)
+	if err != nil {
+		return Status{}, false, tx.damaged("status", dev[:], err)
+	}
+	if len(m.Sealed) > 0 {
+		if err := tx.openExceptions(&s, m); err != nil {
+			s.Complete, s.Exceptions = false, nil
+		}
+	}
+	return s, true, nil
+}
+
+func (tx *Tx) openExceptions(s *Status, m *pb.Status) error {
+	if err := tx.requireKeys(); err != nil {
+		return err
+	}
+	seal := tx.sealer(shoal.EpochID(m.Epoch))
+	if seal == nil {
+		return errNoEpochKey
+	}
+	data, err := seal.openPart(statusAD(m), m.Sealed)
+	if err != nil {
+		return err
+	}
+	list := new(pb.Exceptions)
+	if err := proto.Unmarshal(data, list); err != nil || len(list.Items) > MaxExceptions {
+		return malformed("%d exceptions: %v", len(list.Items), err)
+	}
+	for _, e := range list.Items {
+		p := shoal.Path(e.Path)
+		if p.Validate() != nil || e.Reason == 0 || e.Reason > uint32(ReasonError) {
+			return malformed("exception %q for reason %d", e.Path, e.Reason)
+		}
+		s.Exceptions = append(s.Exceptions, Exception{Path: p, Reason: Reason(e.Reason)})
+	}
+	return nil
+}
+
+// Statuses returns the newest statement of every device as it was signed, the own one included, to be passed on.
+func (tx *Tx) Statuses() (map[shoal.DeviceID][]byte, error) {
+	out := make(map[shoal.DeviceID][]byte)
+	c := tx.bucket(bStatuses).Cursor()
+	for k, v := c.Seek(nil); k != nil; k, v = c.Next() {
+		if len(k) != len(shoal.DeviceID{}) {
+			return nil, tx.damaged("status", k, errShort)
+		}
+		out[shoal.DeviceID(k)] = bytes.Clone(v)
+	}
+	return out, nil
+}
