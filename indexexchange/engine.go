@@ -1,0 +1,193 @@
+package indexexchange
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/shoalmesh/shoal"
+)
+
+// position is how much of a journal somebody has.
+type position struct {
+	seq  shoal.Seq
+	head [32]byte // index.JournalPos.HeadHash
+	time int64    // of the head
+}
+
+// beats tells whether somebody at p has something that somebody at o lacks: more records, a head signed later, or another
+// history.
+func (p position) beats(o position) bool {
+	if p.seq != o.seq {
+		return p.seq > o.seq
+	}
+	return p.head != o.head || p.time > o.time
+}
+
+// engine decides what is asked of whom and told to whom. It is a pure state machine: step is its only door. It knows
+// positions; records pass it by. Not safe for concurrent use.
+type engine struct {
+	self    shoal.DeviceID
+	now     time.Time
+	folders map[shoal.FolderID]*folder
+	peers   []*peer // in the order in which they came
+	faults  map[shoal.DeviceID]*faults
+	wake    time.Time
+	out     []action
+}
+
+// faults are what a device did wrong. They outlive its sessions.
+type faults struct {
+	count int
+	until time.Time // left out until then; zero: not left out
+}
+
+// folder is what is known of one folder here.
+type folder struct {
+	id      shoal.FolderID
+	local   map[shoal.JournalID]position
+	own     shoal.JournalID // the last own journal; zero: there is none yet
+	ownOpen bool            // it is being written in this run
+	chases  map[shoal.JournalID]*chase
+
+	signedAt time.Time // when the own status was signed last
+	signDue  time.Time // when it is to be signed next; zero: nothing has changed
+}
+
+// peer is one session.
+type peer struct {
+	dev     shoal.DeviceID
+	ready   bool // the rosters are equal as far as this one needs: folders may be talked about
+	folders map[shoal.FolderID]*peerFolder
+	asks    int // open asks
+	buckets int // open buckets
+}
+
+// peerFolder is what is known of a peer in a folder.
+type peerFolder struct {
+	pos     map[shoal.JournalID]position  // what it told
+	sent    map[shoal.JournalID]shoal.Seq // what it has beyond that: sent to it, or accepted from it
+	refused map[shoal.JournalID]refusal   // what is not to be asked of it
+
+	told    bool // it was sent statuses; statuses then are throttled
+	news    map[shoal.DeviceID]struct{}
+	newsAt  time.Time // when statuses were sent last
+	newsDue time.Time // when news are to be sent; zero: there are none
+}
+
+// refusal says: not this journal from this peer, until then, or until its position beats the one it had, or the roster or the
+// own position changes.
+type refusal struct {
+	at    position
+	until time.Time
+}
+
+func newEngine(self shoal.DeviceID) *engine {
+	return &engine{self: self, folders: make(map[shoal.FolderID]*folder), faults: make(map[shoal.DeviceID]*faults)}
+}
+
+// step takes in one event and returns what is to be done, in order.
+func (e *engine) step(now time.Time, ev event) []action {
+	e.now, e.out = now, nil
+	ev.apply(e)
+	e.expire()
+	e.dueStatuses()
+	e.setWake()
+	return e.out
+}
+
+func (e *engine) do(a action) { e.out = append(e.out, a) }
+
+func (e *engine) peer(dev shoal.DeviceID) *peer {
+	for _, p := range e.peers {
+		if p.dev == dev {
+			return p
+		}
+	}
+	return nil
+}
+
+// talking calls fn for every peer that takes part in the folder.
+func (e *engine) talking(f shoal.FolderID, fn func(*peer, *peerFolder)) {
+	for _, p := range e.peers {
+		if pf := p.folders[f]; p.ready && pf != nil {
+			fn(p, pf)
+		}
+	}
+}
+
+// leftOut tells whether a device is not to be trusted with asks now.
+func (e *engine) leftOut(dev shoal.DeviceID) bool {
+	f := e.faults[dev]
+	return f != nil && e.now.Before(f.until)
+}
+
+// fault notes that a device sent what no honest one sends.
+func (e *engine) fault(dev shoal.DeviceID, why error) {
+	f := e.faults[dev]
+	if f == nil {
+		f = new(faults)
+		e.faults[dev] = f
+	}
+	if !f.until.IsZero() && !e.now.Before(f.until) {
+		*f = faults{}
+	}
+	f.count++
+	if f.count < maxFaults || e.leftOut(dev) {
+		return
+	}
+	f.until = e.now.Add(leaveOut)
+	e.do(leaveOutPeer{peer: dev, reason: why})
+	if p := e.peer(dev); p != nil {
+		e.release(p)
+	}
+}
+
+func (e *engine) sortedFolders() []*folder {
+	out := slices.Collect(maps.Values(e.folders))
+	slices.SortFunc(out, func(a, b *folder) int { return slices.Compare(a.id[:], b.id[:]) })
+	return out
+}
+
+func sortedJournals[V any](m map[shoal.JournalID]V) []shoal.JournalID {
+	return slices.SortedFunc(maps.Keys(m), shoal.JournalID.Compare)
+}
+
+func newPeerFolder() *peerFolder {
+	return &peerFolder{pos: make(map[shoal.JournalID]position), sent: make(map[shoal.JournalID]shoal.Seq),
+		refused: make(map[shoal.JournalID]refusal), news: make(map[shoal.DeviceID]struct{})}
+}
+
+// known returns how far the peer is, as far as is known.
+func (pf *peerFolder) known(j shoal.JournalID) shoal.Seq { return max(pf.pos[j].seq, pf.sent[j]) }
+
+// reached notes that the peer has j up to seq.
+func (pf *peerFolder) reached(j shoal.JournalID, seq shoal.Seq) { pf.sent[j] = max(pf.sent[j], seq) }
+
+// setWake asks for a tick when the next thing is due.
+func (e *engine) setWake() {
+	var at time.Time
+	sooner := func(t time.Time) {
+		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
+	}
+	for _, f := range e.folders {
+		sooner(f.signDue)
+		for _, c := range f.chases {
+			sooner(c.deadline())
+		}
+	}
+	for _, p := range e.peers {
+		for _, pf := range p.folders {
+			sooner(pf.newsDue)
+			for _, r := range pf.refused {
+				sooner(r.until)
+			}
+		}
+	}
+	if !at.Equal(e.wake) {
+		e.wake = at
+		e.do(wakeAt{at: at})
+	}
+}

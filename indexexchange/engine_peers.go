@@ -1,0 +1,271 @@
+package indexexchange
+
+import (
+	"slices"
+	"time"
+
+	"github.com/shoalmesh/shoal"
+)
+
+// The engine's bounds and times.
+const (
+	maxFaults      = 2           // wrong so often: left out
+	leaveOut       = time.Hour   // for so long
+	maxPeerFolders = 1000        // folders that one peer may name
+	statusEvery    = time.Second // own status, and news to one peer about one folder, at most so often
+)
+
+func (ev peerUp) apply(e *engine) {
+	peerDown(ev).apply(e)
+	e.peers = append(e.peers, &peer{dev: ev.peer, folders: make(map[shoal.FolderID]*peerFolder)})
+}
+
+func (ev peerReady) apply(e *engine) {
+	p := e.peer(ev.peer)
+	if p == nil || p.ready {
+		return
+	}
+	p.ready = true
+	for _, f := range e.sortedFolders() {
+		e.do(tellAll{peer: p.dev, folder: f.id})
+		e.do(sendStatuses{peer: p.dev, folder: f.id})
+		e.considerAll(f)
+	}
+}
+
+func (ev peerDown) apply(e *engine) {
+	p := e.peer(ev.peer)
+	if p == nil {
+		return
+	}
+	e.peers = slices.DeleteFunc(e.peers, func(o *peer) bool { return o == p })
+	e.release(p)
+}
+
+// release takes back everything that p was asked for, and asks others.
+func (e *engine) release(p *peer) {
+	for _, f := range e.sortedFolders() {
+		for _, j := range sortedJournals(f.chases) {
+			f.chases[j].takeBack(p)
+		}
+		e.considerAll(f)
+	}
+}
+
+func (ev localFrontier) apply(e *engine) {
+	f := e.folders[ev.folder]
+	isNew := f == nil
+	if isNew {
+		f = &folder{id: ev.folder, chases: make(map[shoal.JournalID]*chase)}
+		e.folders[ev.folder] = f
+	}
+	before := f.local
+	f.local, f.own, f.ownOpen = ev.positions, ev.own, ev.ownOpen
+	if isNew {
+		e.introduce(f)
+		return
+	}
+	for _, j := range sortedJournals(f.local) {
+		if f.local[j] != before[j] {
+			e.spread(f, j, before[j])
+		}
+	}
+	for _, j := range sortedJournals(before) {
+		if _, still := f.local[j]; !still {
+			e.forgetRefusals(f.id, j)
+			e.consider(f, j)
+		}
+	}
+}
+
+// introduce begins to take part in a folder.
+func (e *engine) introduce(f *folder) {
+	for _, p := range e.peers {
+		if !p.ready {
+			continue
+		}
+		e.do(tellAll{peer: p.dev, folder: f.id})
+		e.do(sendStatuses{peer: p.dev, folder: f.id})
+		if pf := p.folders[f.id]; pf != nil {
+			e.prove(f, p, pf)
+		}
+	}
+	e.considerAll(f)
+}
+
+// spread lets peers know that a journal is further here: the own one is pushed to those that had everything before, of all
+// others the position is told.
+func (e *engine) spread(f *folder, j shoal.JournalID, before position) {
+	at := f.local[j]
+	e.forgetRefusals(f.id, j)
+	e.talking(f.id, func(p *peer, pf *peerFolder) {
+		known := pf.known(j)
+		switch {
+		case j == f.own && j.Device == e.self && known >= before.seq && known <= at.seq:
+			e.do(push{peer: p.dev, journal: journalKey{f.id, j}, after: known})
+		case at.beats(pf.pos[j]) && known < at.seq || at.seq == pf.pos[j].seq && at.beats(pf.pos[j]):
+			e.do(tell{peer: p.dev, journal: journalKey{f.id, j}})
+		}
+	})
+	e.consider(f, j)
+}
+
+func (e *engine) forgetRefusals(f shoal.FolderID, j shoal.JournalID) {
+	for _, p := range e.peers {
+		if pf := p.folders[f]; pf != nil {
+			delete(pf.refused, j)
+		}
+	}
+}
+
+func (ev localGone) apply(e *engine) {
+	f := e.folders[ev.folder]
+	if f == nil {
+		return
+	}
+	for _, j := range sortedJournals(f.chases) {
+		for _, p := range e.peers {
+			f.chases[j].takeBack(p)
+		}
+	}
+	delete(e.folders, ev.folder)
+	for _, p := range e.peers {
+		if p.ready {
+			e.do(tellLeft{peer: p.dev, folder: ev.folder})
+		}
+	}
+	for _, other := range e.sortedFolders() {
+		e.considerAll(other) // asks have become free
+	}
+}
+
+func (ev localChanged) apply(e *engine) {
+	if f := e.folders[ev.folder]; f != nil {
+		f.signBy(later(e.now, f.signedAt.Add(statusEvery)))
+	}
+}
+
+func (ev rosterChanged) apply(e *engine) {
+	for _, p := range e.peers {
+		for _, pf := range p.folders {
+			clear(pf.refused)
+		}
+	}
+	for _, f := range e.sortedFolders() {
+		e.considerAll(f)
+	}
+}
+
+func (ev frontierCame) apply(e *engine) {
+	p := e.peer(ev.peer)
+	if p == nil {
+		return
+	}
+	id, f := ev.m.folder, e.folders[ev.m.folder]
+	pf := p.folders[id]
+	switch {
+	case ev.m.scope == scopeLeft:
+		delete(p.folders, id)
+		return
+	case ev.m.scope == scopeAll:
+		if pf == nil {
+			if len(p.folders) >= maxPeerFolders {
+				return
+			}
+			pf = newPeerFolder()
+			p.folders[id] = pf
+		}
+		clear(pf.pos)
+		clear(pf.sent)
+	case pf == nil:
+		return // changes of what was never told
+	}
+	if len(pf.pos)+len(ev.m.positions) > 2*maxPositions {
+		e.fault(ev.peer, errWire("%d positions", len(pf.pos)+len(ev.m.positions)))
+		return
+	}
+	for _, j := range sortedJournals(ev.m.positions) {
+		pf.pos[j] = ev.m.positions[j]
+		delete(pf.sent, j)
+		if r, ok := pf.refused[j]; ok && pf.pos[j].beats(r.at) {
+			delete(pf.refused, j)
+		}
+	}
+	if f == nil {
+		return
+	}
+	if _, own := ev.m.positions[f.own]; own || ev.m.scope == scopeAll {
+		e.prove(f, p, pf)
+	}
+	for _, j := range sortedJournals(ev.m.positions) {
+		e.consider(f, j)
+	}
+}
+
+// prove reports what the peer shows of the own journal, while that is of interest.
+func (e *engine) prove(f *folder, p *peer, pf *peerFolder) {
+	if f.ownOpen || f.own.Device != e.self {
+		return
+	}
+	here, there := f.local[f.own], pf.pos[f.own]
+	e.do(showProof{folder: f.id, peer: p.dev, same: here.seq > 0 && here.seq == there.seq && here.head == there.head})
+}
+
+func (ev sentTo) apply(e *engine) {
+	if p := e.peer(ev.peer); p != nil && p.folders[ev.journal.folder] != nil {
+		p.folders[ev.journal.folder].reached(ev.journal.journal, ev.to)
+	}
+}
+
+func (ev misbehaved) apply(e *engine) { e.fault(ev.peer, ev.reason) }
+
+func (ev statusNews) apply(e *engine) {
+	e.talking(ev.folder, func(p *peer, pf *peerFolder) {
+		if p.dev == ev.from || p.dev == ev.dev {
+			return
+		}
+		pf.news[ev.dev] = struct{}{}
+		if pf.newsDue.IsZero() {
+			pf.newsDue = later(e.now, pf.newsAt.Add(statusEvery))
+		}
+	})
+}
+
+// dueStatuses sends and signs what is due.
+func (e *engine) dueStatuses() {
+	for _, f := range e.sortedFolders() {
+		if !f.signDue.IsZero() && !e.now.Before(f.signDue) {
+			f.signDue, f.signedAt = time.Time{}, e.now
+			e.do(sign{folder: f.id})
+		}
+		e.talking(f.id, func(p *peer, pf *peerFolder) {
+			if pf.newsDue.IsZero() || e.now.Before(pf.newsDue) {
+				return
+			}
+			devs := make([]shoal.DeviceID, 0, len(pf.news))
+			for d := range pf.news {
+				devs = append(devs, d)
+			}
+			slices.SortFunc(devs, shoal.DeviceID.Compare)
+			clear(pf.news)
+			pf.newsDue, pf.newsAt = time.Time{}, e.now
+			e.do(sendStatuses{peer: p.dev, folder: f.id, devs: devs})
+		})
+	}
+}
+
+// signBy makes the own status due at t, unless it is due sooner.
+func (f *folder) signBy(t time.Time) {
+	if f.signDue.IsZero() || t.Before(f.signDue) {
+		f.signDue = t
+	}
+}
+
+func (ev tick) apply(*engine) {}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
