@@ -192,3 +192,27 @@ func (c *testClock) add(d time.Duration) {
 }
 
 func newBoard(dir string) *neighbours.Board { return neighbours.New([]string{dir}) }
+
+// quiet fails if an event is pending.
+func (h *testHost) quiet() {
+	h.net.t.Helper()
+	select {
+	case e := <-h.Events():
+		h.net.t.Fatalf("unexpected event %s up=%v", e.Device.Short(), e.Up)
+	default:
+	}
+}
+
+// poll waits until cond holds.
+func poll(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	tick, late := time.NewTicker(2*time.Millisecond), time.After(patience)
+	defer tick.Stop()
+	for !cond() {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("waited in vain until %s", what)
+		}
+	}
+}

@@ -23,8 +23,6 @@ import (
 const (
 	// reachWait is how long Join looks for the inviter, and tries again after a connection broke.
 	reachWait = 30 * time.Second
-	// candidateWait is the same for each inviter that shows a code's nameplate: the sign may be all that is left of it.
-	candidateWait = 3 * time.Second
 	// hurryWait is how long a further inviter may take to be known after a wrong guess.
 	hurryWait = 300 * time.Millisecond
 	// maxInviters bounds how many inviters with the nameplate of a code are tried: each may be an impostor, and gets
@@ -121,11 +119,12 @@ func (g *joiner) byTicket(ctx context.Context, t Ticket) ([]byte, error) {
 	return welcome, err
 }
 
-// persist runs a try again and again until it brings an answer, or the inviter has not been reached for patience.
-func (g *joiner) persist(ctx context.Context, inviter shoal.DeviceID, addrs []ma.Multiaddr, patience time.Duration, try func(*pairStream) ([]byte, error)) ([]byte, error) {
+// persist runs a try again and again until it brings an answer, or the inviter could not be reached: for first
+// at the beginning, for reachWait once it has spoken.
+func (g *joiner) persist(ctx context.Context, inviter shoal.DeviceID, addrs []ma.Multiaddr, first time.Duration, try func(*pairStream) ([]byte, error)) ([]byte, error) {
 	g.h.book.Learn(inviter, addrs)
 	defer g.h.gate.join(inviter)()
-	lastSeen := time.Now()
+	lastSeen, limit := time.Now(), first
 	for failures := 1; ; failures++ {
 		g.tell("connecting to the inviter")
 		reached, welcome, err := g.try(ctx, inviter, try)
@@ -137,9 +136,9 @@ func (g *joiner) persist(ctx context.Context, inviter shoal.DeviceID, addrs []ma
 		}
 		g.h.log.Debug("join", "device", inviter.String(), "err", err)
 		if reached {
-			lastSeen, failures = time.Now(), 1
+			lastSeen, limit, failures = time.Now(), reachWait, 1
 		}
-		if time.Since(lastSeen) > patience {
+		if time.Since(lastSeen) >= limit {
 			return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 		}
 		if err := sleep(ctx, min(redial.Pause(failures, 0), 3*time.Second)); err != nil {
@@ -270,19 +269,22 @@ func (g *joiner) byCode(ctx context.Context, c invite.Code) (shoal.DeviceID, []b
 	g.tell("looking for the inviter")
 	tried := make(map[shoal.DeviceID]bool)
 	last := fmt.Errorf("nobody shows the code's number on this network: %w", ErrUnreachable)
-	for len(tried) < maxInviters {
+	for answers(tried) < maxInviters {
 		f, ok := nextInviter(found, tried, errors.Is(last, ErrWrongCode))
 		if !ok {
 			break
 		}
-		tried[f.Device] = true
-		welcome, err := g.persist(ctx, f.Device, f.Addrs, candidateWait, func(s *pairStream) ([]byte, error) {
+		// Not reached means not tried: the file or notice may be all that is left of it, or it comes back.
+		welcome, err := g.persist(ctx, f.Device, f.Addrs, 0, func(s *pairStream) ([]byte, error) {
 			return g.prove(s, f.Device, nil, c)
 		})
 		if err == nil || ctx.Err() != nil {
 			return f.Device, welcome, err
 		}
-		last = err
+		tried[f.Device] = !errors.Is(err, ErrUnreachable)
+		if tried[f.Device] || !errors.Is(last, ErrWrongCode) {
+			last = err // silence does not hide an answer
+		}
 		if final(err) && !errors.Is(err, ErrWrongCode) && !errors.Is(err, ErrExpired) {
 			break
 		}
@@ -291,6 +293,16 @@ func (g *joiner) byCode(ctx context.Context, c invite.Code) (shoal.DeviceID, []b
 		last = ctx.Err()
 	}
 	return shoal.DeviceID{}, nil, last
+}
+
+func answers(tried map[shoal.DeviceID]bool) int {
+	n := 0
+	for _, answered := range tried {
+		if answered {
+			n++
+		}
+	}
+	return n
 }
 
 // nextInviter waits for an inviter that was not tried yet. After a wrong guess only one that is known already will do:

@@ -23,16 +23,17 @@ func (h *Host) SetMembers(members map[shoal.DeviceID][]string) {
 		want[dev] = dev != h.self
 	}
 	delete(want, h.self)
+	for _, l := range h.links.all() {
+		if !h.cfg.Gate(l.dev) {
+			h.Disconnect(l.dev)
+		}
+	}
 	h.book.Forget(func(d shoal.DeviceID) bool { return want[d] || h.cfg.Gate(d) })
 	for dev, addrs := range members {
 		h.LearnAddrs(dev, addrs)
 	}
 	h.dials.change(func(p *redial.Plan, now time.Time) { p.SetMembers(now, want) })
 	for _, l := range h.links.all() {
-		if !h.cfg.Gate(l.dev) {
-			h.Disconnect(l.dev)
-			continue
-		}
 		// Of members that are new to this device others may not have heard yet; what they know they ignore.
 		l.tell(h.tellable()...)
 	}
@@ -89,6 +90,9 @@ func (h *Host) tellable() []*address.Record {
 // hear takes in an address record that came over l, and passes it on if it is new. That of a device which the gate
 // does not admit is kept until the next SetMembers: its admission may be on its way.
 func (h *Host) hear(l *link, r *address.Record) {
+	if !l.isUp() {
+		return // the last words of a device that was just expelled
+	}
 	if r.Device == h.self {
 		// This device's own record comes back from a former life with a faster clock: outbid it.
 		if own := h.ownRecord(); own != nil && r.TimeMS > own.TimeMS {
