@@ -1,0 +1,64 @@
+//go:build linux
+
+package e2e
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+)
+
+// What the command line of the tests says.
+var (
+	long = flag.Bool("long", false, "full sizes and counts; takes many minutes")
+	keep = flag.Bool("keep", false, "leave the folders of failed tests behind")
+	mute = flag.Bool("mute", false, "do not print the daemons' logs of failed tests")
+	tool = flag.String("program", "", "test this program instead of building one")
+)
+
+// program is the path of the program under test.
+var program string
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	// Other users must be able to run the program.
+	dir, err := os.MkdirTemp("", "shoal-e2e-")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		err = os.Chmod(dir, 0o755)
+	}
+	if program = *tool; err == nil && program == "" {
+		program, err = build(dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if *long {
+		patience = longPatience
+	}
+	return m.Run()
+}
+
+// choose returns the full size or count in long runs.
+func choose[T any](short, full T) T {
+	if *long {
+		return full
+	}
+	return short
+}
+
+const (
+	kib = 1 << 10
+	mib = 1 << 20
+	gib = 1 << 30
+)
+
+// testContext is what tests that need more than their own context use in cleaning up.
+func testContext() context.Context { return context.Background() }

@@ -1,0 +1,278 @@
+package simulation
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/block"
+	"github.com/shoalmesh/shoal/mesh"
+)
+
+// family is the mesh that all schedules share: making its keys costs more than a schedule.
+type family struct {
+	ids    []*mesh.Identity
+	roster *mesh.Roster
+	folder shoal.FolderID
+}
+
+const maxDevices = 5
+
+func newFamily() (*family, error) {
+	r := rand.NewChaCha8([32]byte{1})
+	f := &family{}
+	for range maxDevices {
+		id, err := mesh.NewIdentity(r)
+		if err != nil {
+			return nil, err
+		}
+		f.ids = append(f.ids, id)
+	}
+	words, err := mesh.NewPhrase(make([]byte, 32))
+	if err != nil {
+		return nil, err
+	}
+	root, err := mesh.RootFromPhrase(words)
+	if err != nil {
+		return nil, err
+	}
+	when := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	if f.roster, err = mesh.Create(root, f.ids[0], "dev0", r, when); err != nil {
+		return nil, err
+	}
+	if f.folder, err = f.roster.AddFolder(f.ids[0], "stuff", when, r); err != nil {
+		return nil, err
+	}
+	for i, id := range f.ids[1:] {
+		if err := f.roster.Admit(f.ids[0], id.Device(), id.HPKEPublic(), fmt.Sprintf("dev%d", i+1), mesh.RoleMember, when); err != nil {
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
+func (f *family) keys(i int) (*mesh.FolderKeys, block.Keys, error) {
+	k, err := f.roster.FolderKeys(f.ids[i], f.folder)
+	if err != nil {
+		return nil, block.Keys{}, err
+	}
+	return k, block.Keys{Chunker: k.Chunker, BlockID: k.BlockID}, nil
+}
+
+// world is one schedule: some devices, the lines between them, and what the users did.
+type world struct {
+	ctx     context.Context
+	r       *rand.Rand
+	fam     *family
+	now     time.Time
+	devices []*device
+	links   []*link
+	oracle  *oracle
+	trace   func(string, ...any)
+	serial  int
+}
+
+// link is the line between two devices; frames travel in order while it is up.
+type link struct {
+	a, b *device
+	up   bool
+	end  [2]*lineEnd // nil while there is no session
+}
+
+func newWorld(fam *family, seed uint64, trace func(string, ...any)) (*world, error) {
+	w := &world{
+		ctx: context.Background(), r: rand.New(rand.NewPCG(seed, 0x5ea)), fam: fam, trace: trace,
+		now: time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC), oracle: newOracle(),
+	}
+	n := 3 + w.r.IntN(maxDevices-2)
+	for i := range n {
+		d, err := newDevice(w, i)
+		if err != nil {
+			return nil, err
+		}
+		w.devices = append(w.devices, d)
+	}
+	for i := range n {
+		for k := i + 1; k < n; k++ {
+			w.links = append(w.links, &link{a: w.devices[i], b: w.devices[k], up: w.r.IntN(3) > 0})
+		}
+	}
+	return w, nil
+}
+
+// tick moves every clock on.
+func (w *world) tick(d time.Duration) {
+	w.now = w.now.Add(d)
+	for _, dev := range w.devices {
+		dev.fs.SetNow(w.now.Add(dev.skew).UnixNano())
+	}
+}
+
+// step does one thing that chance chooses.
+func (w *world) step() error {
+	w.tick(time.Duration(1+w.r.IntN(2000)) * time.Millisecond)
+	d := w.devices[w.r.IntN(len(w.devices))]
+	switch k := w.r.IntN(100); {
+	case k < 30:
+		w.userActs(d)
+		return nil
+	case k < 45:
+		return d.scan(w.r.IntN(4) == 0)
+	case k < 60:
+		return d.work()
+	case k < 64:
+		return d.follow()
+	case k < 88:
+		return w.exchange(1 + w.r.IntN(6))
+	case k < 93:
+		return w.flipLink()
+	case k < 95:
+		return d.crash(false)
+	case k < 97:
+		return d.crash(true)
+	default:
+		d.skew = time.Duration(w.r.IntN(7)-3) * 24 * time.Hour
+		return nil
+	}
+}
+
+func (w *world) flipLink() error {
+	l := w.links[w.r.IntN(len(w.links))]
+	l.up = !l.up
+	w.trace("link %s-%s up=%v", l.a.name, l.b.name, l.up)
+	l.cut()
+	return nil
+}
+
+// exchange moves up to n frames along links that chance chooses.
+func (w *world) exchange(n int) error {
+	for range n {
+		l := w.links[w.r.IntN(len(w.links))]
+		if !l.up {
+			continue
+		}
+		if _, err := l.move(w, w.r.IntN(2)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle heals everything and lets the mesh come to rest.
+func (w *world) settle() error {
+	w.oracle.closed = true
+	for _, l := range w.links {
+		if !l.up {
+			l.up = true
+			l.cut()
+		}
+	}
+	for _, d := range w.devices {
+		d.crashAt = 0
+	}
+	quiet := 0
+	for round := 0; quiet < 3; round++ {
+		if round > 400 {
+			return fmt.Errorf("the mesh does not come to rest:\n%s", w.describe())
+		}
+		w.tick(1500 * time.Millisecond)
+		moved := false
+		for _, d := range w.devices {
+			before := d.fingerprint()
+			for _, do := range []func() error{func() error { return d.scan(true) }, d.follow, d.work} {
+				if err := do(); err != nil {
+					return err
+				}
+			}
+			moved = moved || d.fingerprint() != before
+		}
+		sent, err := w.drain()
+		if err != nil {
+			return err
+		}
+		if moved || sent {
+			quiet = 0
+		} else {
+			quiet++
+		}
+	}
+	return nil
+}
+
+// drain moves frames until none is left, and tells whether any journal came further.
+func (w *world) drain() (bool, error) {
+	before := w.frontiers()
+	for range 2000 {
+		any := false
+		for _, l := range w.links {
+			for side := range 2 {
+				ok, err := l.move(w, side)
+				if err != nil {
+					return false, err
+				}
+				any = any || ok
+			}
+		}
+		if !any {
+			break
+		}
+	}
+	return w.frontiers() != before, nil
+}
+
+func (w *world) frontiers() string {
+	var b strings.Builder
+	for _, d := range w.devices {
+		b.WriteString(d.frontier())
+		b.WriteByte('|')
+	}
+	return b.String()
+}
+
+func (w *world) describe() string {
+	var b strings.Builder
+	for _, d := range w.devices {
+		fmt.Fprintf(&b, "--- %s\n%s\n%s", d.name, d.fs.User().Dump(), d.needs())
+	}
+	return b.String()
+}
+
+// check holds what must be true of a mesh at rest.
+func (w *world) check() error {
+	first := w.devices[0].shown()
+	for _, d := range w.devices[1:] {
+		if got := d.shown(); got != first {
+			return fmt.Errorf("%s and %s show different trees:\n--- %s\n%s--- %s\n%s", w.devices[0].name, d.name, w.devices[0].name, first, d.name, got)
+		}
+	}
+	for _, d := range w.devices {
+		if n := d.needs(); n != "" {
+			return fmt.Errorf("%s at rest still needs: %s", d.name, n)
+		}
+		if err := d.db.Check(w.ctx); err != nil {
+			return fmt.Errorf("index of %s: %w", d.name, err)
+		}
+	}
+	return w.oracle.check(w.devices[0], w.devices)
+}
+
+// run plays one schedule.
+func run(fam *family, seed uint64, ops int, trace func(string, ...any)) (err error) {
+	w, err := newWorld(fam, seed, trace)
+	if err != nil {
+		return err
+	}
+	for i := range ops {
+		if err := w.step(); err != nil {
+			return fmt.Errorf("step %d: %w", i, err)
+		}
+	}
+	trace("healing")
+	if err := w.settle(); err != nil {
+		return err
+	}
+	return w.check()
+}

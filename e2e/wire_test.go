@@ -1,0 +1,100 @@
+//go:build linux
+
+package e2e
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/shoalmesh/shoal/e2e/lab"
+)
+
+// fewBytes is what a small change to a big file may move over the wire.
+const fewBytes = 4 * mib
+
+func bigSize() int64 { return choose[int64](64*mib, gib) }
+
+// insertHead puts one byte before everything else, as an editor does: the whole file is written anew, aside, and renamed.
+func insertHead(t *testing.T, name string) {
+	t.Helper()
+	old, err := os.Open(name)
+	check(t, err)
+	defer old.Close()
+	aside := filepath.Join(tempDir(t), "aside")
+	fresh, err := os.Create(aside)
+	check(t, err)
+	_, err = fresh.Write([]byte("!"))
+	check(t, err)
+	_, err = io.Copy(fresh, old)
+	check(t, err)
+	check(t, fresh.Close())
+	check(t, os.Rename(aside, name))
+}
+
+// overwrite writes random bytes over a part of a file, in place.
+func overwrite(t *testing.T, name string, offset, size int64, seed uint64) {
+	t.Helper()
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	check(t, err)
+	_, err = io.Copy(io.NewOffsetWriter(f, offset), io.LimitReader(lab.Random(seed), size))
+	check(t, err)
+	check(t, f.Close())
+}
+
+func TestSmallChangesToABigFileMoveFewBytes(t *testing.T) {
+	n := privateNetwork(t)
+	a, b := newDevice(t, "anna", quiet, alone(n)), newDevice(t, "ben", quiet, alone(n))
+	size := bigSize()
+	a.at(t).random("big", size, 3)
+	a.up(t)
+	join(t, a, b)
+	a.wait(t)
+	steps := []struct {
+		name string
+		act  func(t *testing.T)
+	}{
+		{"one byte inserted at the head", func(t *testing.T) { insertHead(t, a.path("big")) }},
+		{"one mebibyte overwritten in the middle", func(t *testing.T) { overwrite(t, a.path("big"), size/2, mib, 4) }},
+		{"one byte changed in the middle", func(t *testing.T) { overwrite(t, a.path("big"), size/3, 1, 5) }},
+		{"one byte cut off at the end", func(t *testing.T) { check(t, os.Truncate(a.path("big"), size)) }},
+		{"one byte changed from the other side", func(t *testing.T) { overwrite(t, b.path("big"), size/4, 1, 6) }},
+	}
+	for _, s := range steps {
+		t.Run(s.name, func(t *testing.T) {
+			before := wire(t, a)
+			s.act(t)
+			a.wait(t)
+			b.wait(t)
+			a.wait(t)
+			moved := wire(t, a) - before
+			sameTrees(t, a, b)
+			t.Logf("%d bytes over the wire", moved)
+			if moved > fewBytes {
+				t.Errorf("%d bytes went over the wire, at most %d may", moved, fewBytes)
+			}
+		})
+	}
+}
+
+func TestAnIdlePairIsQuietOnTheWire(t *testing.T) {
+	n := privateNetwork(t)
+	if n == nil {
+		t.Skip("needs network namespaces: others use this loopback too")
+	}
+	a, b := pair(t, quiet, alone(n))
+	a.at(t).write("f", "x")
+	settle(t, a, b)
+	// A minute would be better and is too long; what polls would show in this time already.
+	const look = 5
+	before := wire(t, a)
+	cpu := processorTime(t, a, b)
+	rest(t, look)
+	moved := wire(t, a) - before
+	used := processorTime(t, a, b) - cpu
+	t.Logf("%d bytes and %v of processor time in %d s", moved, used, look)
+	if moved > look*kib {
+		t.Errorf("%d bytes in %d s went between two devices that have nothing to say", moved, look)
+	}
+}
