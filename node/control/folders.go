@@ -131,7 +131,7 @@ func validateName(what, name string) error {
 	switch {
 	case name == "" || len(name) > maxName:
 		return Errorf(CodeUsage, "a %s's name has 1 to %d bytes", what, maxName)
-	case !utf8.ValidString(name), strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || r == '/' || r == '\\' }):
+	case strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError || r == '/' || r == '\\' }):
 		return Errorf(CodeUsage, "%s name %q holds a character that names do not have", what, name)
 	case strings.TrimSpace(name) != name, name == ".", name == "..":
 		return Errorf(CodeUsage, "%s name %q is none: dots alone, or a blank at an end", what, name)
