@@ -75,8 +75,8 @@ func (b *Base) validate(p shoal.Path) error {
 	if b == nil {
 		return nil
 	}
-	if b.Kind == shoal.KindTombstone || b.Kind.Validate() != nil {
-		return fmt.Errorf("base of %q is a %s: %w", string(p), b.Kind, shoal.ErrInvalid)
+	if err := b.Kind.Validate(); err != nil {
+		return fmt.Errorf("base of %q: %w", string(p), err)
 	}
 	if b.Recipe != nil && b.Recipe.Size() != b.Size {
 		return fmt.Errorf("base of %q has %d bytes, its recipe %d: %w", string(p), b.Size, b.Recipe.Size(), shoal.ErrInvalid)
@@ -84,8 +84,8 @@ func (b *Base) validate(p shoal.Path) error {
 	return b.Version.Validate()
 }
 
-// SetBase says what is on this device's disk at p; nil: nothing. A nil Recipe is taken from the base before or from a record
-// of the same content at p. Afterwards b may be used again.
+// SetBase says what is on this device's disk at p; nil: nothing. A nil Recipe is taken from the base before, from a record
+// of the same content at p, or from PutRecipe; a file whose recipe is not known is refused. Afterwards b may be used again.
 func (tx *Tx) SetBase(p shoal.Path, b *Base) error {
 	if !tx.writable {
 		return ErrReadOnly
@@ -139,6 +139,15 @@ func (u *rowUpdate) completeBase(e *rowEdit, b *Base) (*Base, error) {
 	for _, r := range e.recs {
 		if c.Recipe == nil && r.Entry.Content == c.Content {
 			c.Recipe = r.Entry.Recipe
+		}
+	}
+	if c.Recipe == nil {
+		_, known, err := u.tx.Recipe(c.Content)
+		if err != nil {
+			return nil, err
+		}
+		if !known {
+			return nil, fmt.Errorf("base of %q without its recipe: %w", string(e.path), shoal.ErrInvalid)
 		}
 	}
 	return &c, nil

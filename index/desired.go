@@ -81,6 +81,9 @@ func (u *rowUpdate) heldState(e *rowEdit) (*State, error) {
 		return nil, err
 	}
 	b := e.row.base.value
+	if b.Kind == shoal.KindTombstone {
+		return nil, nil
+	}
 	return &State{
 		Kind: b.Kind, Mode: b.Mode, MTime: b.MTime, Size: b.Size, Content: b.Content, Target: b.Target, Recipe: b.Recipe,
 		Version: b.Version, Record: b.Record, ContentFrom: b.ContentFrom, ModeFrom: b.ModeFrom, Copy: b.Copy,

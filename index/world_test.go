@@ -186,6 +186,10 @@ func (d *device) applyOne(tx *Tx, p shoal.Path) error {
 	if s == nil {
 		return tx.SetBase(p, nil)
 	}
+	if len(s.RecipeParts) > 0 && s.Recipe == nil { // fetched
+		s.Recipe = d.recipe("three", block.InlineRecipe+6)
+		must(d.world.t, tx.PutRecipe(s.Content, s.Recipe))
+	}
 	return tx.SetBase(p, BaseOf(s, DiskStat{Size: s.Size, MTime: s.MTime, CTime: s.MTime + 5, Mode: s.Mode, Inode: 77, Device: 3}))
 }
 
