@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -148,7 +149,9 @@ func (a *app) explain(cmd *cobra.Command, err error) {
 	if errors.Is(err, errSilent) {
 		return
 	}
-	a.console.Notef("shoal: %s", terminal.Printable(err.Error()))
+	for line := range strings.SplitSeq(err.Error(), "\n") { // several errors come one a line
+		a.console.Notef("shoal: %s", terminal.Printable(line))
+	}
 	switch control.CodeOf(err) {
 	case control.CodeNotRunning:
 		a.console.Notef("Start it with: shoal up")

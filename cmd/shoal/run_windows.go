@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"os"
 	"time"
 
 	"github.com/kardianos/service"
+
+	"github.com/shoalmesh/shoal/node/control"
 )
 
 // runService runs a device under the service manager, which wants to be spoken to, or from a console.
@@ -14,8 +17,8 @@ func (a *app) runService(ctx context.Context, c daemonConfig) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	p := &windowsService{run: func() error { return a.runDaemon(ctx, c) }, cancel: cancel, ended: make(chan error, 1)}
-	s, err := service.New(p, serviceConfig(c.Home))
+	w := &windowsService{run: func() error { return a.runDaemon(ctx, c) }, stopping: ctx.Done(), cancel: cancel, ended: make(chan error, 1)}
+	s, err := service.New(w, serviceConfig(c.Home))
 	if err != nil {
 		return err
 	}
@@ -27,22 +30,32 @@ const stopPatience = 20 * time.Second
 
 // windowsService is a device as the service manager sees it.
 type windowsService struct {
-	run    func() error
-	cancel context.CancelFunc
-	ended  chan error // sent once by Start's goroutine, which Stop waits for
+	run      func() error
+	stopping <-chan struct{} // closed by cancel
+	cancel   context.CancelFunc
+	ended    chan error // sent once by the goroutine of Start, received by Stop
 }
 
-// Start begins to run and returns at once, as the service manager wants it.
-func (s *windowsService) Start(service.Service) error {
-	go func() { s.ended <- s.run() }()
+// Start begins to run and returns at once, as the service manager wants it. A device that ends by itself ends the process:
+// only then does the service manager start it again.
+func (w *windowsService) Start(service.Service) error {
+	go func() {
+		err := w.run()
+		select {
+		case <-w.stopping:
+			w.ended <- err
+		default:
+			os.Exit(control.ExitCode(err))
+		}
+	}()
 	return nil
 }
 
 // Stop ends the device and waits for that.
-func (s *windowsService) Stop(service.Service) error {
-	s.cancel()
+func (w *windowsService) Stop(service.Service) error {
+	w.cancel()
 	select {
-	case err := <-s.ended:
+	case err := <-w.ended:
 		return err
 	case <-time.After(stopPatience):
 		return context.DeadlineExceeded
