@@ -16,30 +16,26 @@ import (
 
 // portable is one run of a Watcher through fsnotify, where there is nothing better. It is compiled everywhere so that it
 // is tried everywhere.
+//
+// fsnotify keeps watches by path and loses its way when watched folders move (its Remove may panic then). So nothing is
+// ever removed here: when a watched folder is moved, everything is watched anew.
 type portable struct {
 	w       *Watcher
 	notify  *fsnotify.Watcher
 	watched map[string]bool
+	moved   bool // a watched folder went somewhere
 	blind   int
 	why     error
 	wake    chan struct{} // sent by Refresh, depth 1, never closed
 }
 
-// runPortable is run by fsnotify.
+// runPortable is Run by fsnotify.
 func (w *Watcher) runPortable(ctx context.Context) error {
-	notify, err := fsnotify.NewWatcher()
-	if err != nil {
-		return fmt.Errorf("watch %s: %w", w.root, portableLimit(err))
+	p := &portable{w: w, wake: make(chan struct{}, 1)}
+	if err := p.begin(); err != nil {
+		return err
 	}
-	defer notify.Close()
-	p := &portable{w: w, notify: notify, watched: map[string]bool{}, wake: make(chan struct{}, 1)}
-	if err := p.add(""); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%w (%w)", ErrRootGone, err)
-		}
-		return fmt.Errorf("watch %s: %w", w.root, err)
-	}
-	p.walkAll()
+	defer func() { _ = p.notify.Close() }()
 	w.serveRefresh(func() {
 		select {
 		case p.wake <- struct{}{}:
@@ -47,7 +43,34 @@ func (w *Watcher) runPortable(ctx context.Context) error {
 		}
 	})
 	defer w.serveRefresh(nil)
-	return p.loop(ctx)
+	err := p.loop(ctx)
+	if ctx.Err() == nil {
+		w.markAll()
+	}
+	return err
+}
+
+// begin sets all watches, for the first time or anew, and reports All.
+func (p *portable) begin() error {
+	notify, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("watch %s: %w", p.w.root, portableLimit(err))
+	}
+	if p.notify != nil {
+		_ = p.notify.Close()
+	}
+	p.notify, p.watched, p.moved = notify, map[string]bool{}, false
+	p.blind, p.why = 0, nil
+	if err := p.add(""); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w (%w)", ErrRootGone, err)
+		}
+		return errors.Join(fmt.Errorf("watch %s: %w", p.w.root, err), notify.Close())
+	}
+	p.descend("")
+	p.w.setBlind(p.blind, p.why)
+	p.w.markAll()
+	return nil
 }
 
 func portableLimit(err error) error {
@@ -61,26 +84,27 @@ func portableLimit(err error) error {
 
 func (p *portable) loop(ctx context.Context) error {
 	for {
+		var err error
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-p.wake:
 			if p.w.takeStale() {
-				p.walkAll()
+				err = p.begin()
 			}
 		case e, ok := <-p.notify.Events:
 			if !ok {
 				return errors.New("events ended")
 			}
-			if err := p.event(e); err != nil {
-				p.w.markAll()
-				return err
-			}
-		case _, ok := <-p.notify.Errors:
-			if !ok {
-				return errors.New("events ended")
-			}
-			p.walkAll() // whatever it was, events may be lost
+			err = p.event(e)
+		case <-p.notify.Errors:
+			err = p.begin() // whatever it was, events may be lost
+		}
+		if err == nil && p.moved {
+			err = p.begin()
+		}
+		if err != nil {
+			return err
 		}
 	}
 }
@@ -89,22 +113,21 @@ func (p *portable) loop(ctx context.Context) error {
 func (p *portable) event(e fsnotify.Event) error {
 	rel, err := filepath.Rel(p.w.root, e.Name)
 	if err != nil {
-		p.walkAll()
-		return nil
+		return p.begin()
 	}
 	at := filepath.ToSlash(rel)
-	if at == "." {
-		if e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename) {
-			return fmt.Errorf("watch %s: %w", p.w.root, ErrRootGone)
-		}
+	gone := e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename)
+	switch {
+	case at == "." && gone:
+		return fmt.Errorf("watch %s: %w", p.w.root, ErrRootGone)
+	case at == ".":
 		p.w.mark("", flags{})
 		return nil
-	}
-	if at == shoal.ReservedName {
+	case at == shoal.ReservedName:
 		return nil
-	}
-	if e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename) {
-		p.remove(at)
+	case gone && p.watched[at]:
+		p.moved = p.moved || e.Has(fsnotify.Rename)
+		delete(p.watched, at)
 	}
 	if e.Has(fsnotify.Create) && !p.w.skip(at) {
 		p.arrived(at)
@@ -127,26 +150,6 @@ func (p *portable) arrived(at string) {
 		p.w.mark(at, flags{deep: true})
 	}
 	p.w.setBlind(p.blind, p.why)
-}
-
-// remove forgets the watches at and below a place.
-func (p *portable) remove(at string) {
-	if !p.watched[at] {
-		return
-	}
-	for dir := range p.watched {
-		if dir == at || shoal.Path(dir).Under(shoal.Path(at)) {
-			delete(p.watched, dir)
-			_ = p.notify.Remove(p.w.path(dir)) // it may have ended already
-		}
-	}
-}
-
-func (p *portable) walkAll() {
-	p.blind, p.why = 0, nil
-	p.descend("")
-	p.w.setBlind(p.blind, p.why)
-	p.w.markAll()
 }
 
 func (p *portable) descend(dir string) {
