@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/shoalmesh/shoal/node"
 	"github.com/shoalmesh/shoal/node/control"
 )
 
@@ -40,7 +41,11 @@ type daemonConfig struct {
 // daemonFunc runs a device until ctx ends (it then returns nil) or something stops it.
 type daemonFunc func(ctx context.Context, c daemonConfig) error
 
-// runDaemon is the device of package node.
-var runDaemon daemonFunc = func(context.Context, daemonConfig) error {
-	return control.Errorf(control.CodeFailed, "this build of shoal has no daemon")
+// runDaemon is the device of package node. The web address (API) and the DHT come later: until then these flags are accepted and do nothing.
+var runDaemon daemonFunc = func(ctx context.Context, c daemonConfig) error {
+	return node.Run(ctx, node.Config{
+		Home: c.Home, Dir: c.Dir, DefaultDir: c.DefaultDir, Name: c.Name, Listen: c.Listen, NoMDNS: c.NoMDNS, Bootstrap: c.Bootstrap,
+		Join: c.Join, AutoAdmit: c.AutoAdmit, RecoveryOut: c.RecoveryOut, Service: c.Service,
+		Ready: c.Ready, ShowPhrase: c.ShowPhrase, Ask: c.Ask, Progress: c.Progress, Log: c.Log,
+	})
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/shoalmesh/shoal"
-	"github.com/shoalmesh/shoal/block"
 	"github.com/shoalmesh/shoal/conflict"
 	"github.com/shoalmesh/shoal/folder"
 	"github.com/shoalmesh/shoal/folder/disk/disktest"
@@ -272,7 +271,7 @@ func (d *device) assemble(j *folder.Job) error {
 }
 
 func (d *device) ask(want folder.Want) ([]byte, bool) {
-	buf := make([]byte, block.MaxSize)
+	buf := make([]byte, want.Size)
 	for _, l := range d.w.links {
 		other := l.other(d)
 		if other == nil || !l.up {

@@ -1,0 +1,63 @@
+# Shoal: build, test, measure. `make test` is what CI runs; `make quick` is for every few minutes of work.
+
+GO      ?= go
+BIN     ?= bin
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS  = -s -w -X main.version=$(VERSION)
+
+# The simulated mesh and the planner read these; see e2e/simulation and folder/plan.
+SCHEDULES ?= 2000
+FUZZTIME  ?= 10m
+LONGTIME  ?= 60m
+
+.PHONY: run build test quick long bench lint fuzz cross deps clean
+
+run: build ## build and run the program: make run ARGS="up ~/Shoal"
+	$(BIN)/shoal $(ARGS)
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/shoal ./cmd/shoal
+
+deps: ## what tests need beyond Go, installed where that is possible
+	@sh ./e2e/install-tools.sh
+
+# Order: cheap and telling first. The race detector runs on the units and on 300 simulated schedules; the full number runs without it.
+test: deps lint cross
+	$(GO) test -race -timeout 10m $$($(GO) list ./... | grep -v '/e2e$$') -plan.cases=50000 2>/dev/null || $(GO) test -race -timeout 10m $$($(GO) list ./... | grep -v '/e2e$$')
+	$(GO) test -count=1 -timeout 10m ./folder/plan ./e2e/simulation -args
+	$(GO) test -count=1 -timeout 10m ./e2e
+
+quick: ## two minutes
+	$(GO) vet ./...
+	$(GO) test -short -timeout 2m $$($(GO) list ./... | grep -v '/e2e$$')
+
+long: ## everything else, for as long as it is told
+	$(GO) test -count=1 -timeout $(LONGTIME) ./e2e/simulation -sim.schedules=100000
+	$(GO) test -count=1 -timeout $(LONGTIME) ./e2e -long
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./block/... ./conflict ./index/... ./folder/...
+	$(GO) run ./e2e/bench
+
+lint:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt'; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+fuzz: ## every fuzz target for FUZZTIME
+	@set -e; for pkg in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+cross: ## the other systems build and vet
+	CGO_ENABLED=0 GOOS=darwin  GOARCH=arm64 $(GO) vet ./...
+	CGO_ENABLED=0 GOOS=windows GOARCH=amd64 $(GO) vet ./...
+	CGO_ENABLED=0 GOOS=android GOARCH=arm64 $(GO) vet ./...
+	CGO_ENABLED=0 GOOS=darwin  GOARCH=arm64 $(GO) build -o /dev/null ./cmd/shoal
+	CGO_ENABLED=0 GOOS=windows GOARCH=amd64 $(GO) build -o /dev/null ./cmd/shoal
+	CGO_ENABLED=0 GOOS=android GOARCH=arm64 $(GO) build -ldflags=-checklinkname=0 -o /dev/null ./cmd/shoal
+
+clean:
+	rm -rf $(BIN)

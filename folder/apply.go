@@ -1,0 +1,424 @@
+package folder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+
+	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/block"
+	"github.com/shoalmesh/shoal/folder/disk"
+	"github.com/shoalmesh/shoal/folder/plan"
+	"github.com/shoalmesh/shoal/index"
+)
+
+// errNotBase: the disk is not what the base says. The path is looked at again, recorded with its old base, and planned anew.
+var errNotBase = errors.New("changed on disk meanwhile")
+
+// syncEach is up to how many files are made durable one by one; more take one sync of the file system.
+const syncEach = 4
+
+// result is what one operation left at a path; a nil base means that nothing is known to be there.
+type result struct {
+	path shoal.Path
+	base *index.Base
+}
+
+// Apply carries the operations of w out, in four steps each of which is durable before the next begins: contents, intents and swaps, names, base.
+// An operation that finds the disk changed is left undone; the folder that it is in is looked at again (Dirty). It returns how many operations were done.
+func (e *Engine) Apply(ctx context.Context, w *Work) (int, error) {
+	if err := e.checkRoot(); err != nil {
+		return 0, err
+	}
+	items := make([]*workItem, 0, len(w.ops))
+	planned := map[shoal.Path]bool{} // paths with an operation of this batch: false when one was left out
+	for i := range w.ops {
+		it := &w.ops[i]
+		fine, again := planned[it.Path]
+		it.again = again
+		if planned[it.Path] = (fine || !again) && e.prepare(it); planned[it.Path] {
+			items = append(items, it)
+		}
+	}
+	if len(items) == 0 {
+		return 0, nil
+	}
+	if err := e.syncContents(items); err != nil {
+		return 0, err
+	}
+	if err := e.writeIntents(items); err != nil {
+		return 0, err
+	}
+	var done []result
+	touched, broken := map[shoal.Path]bool{}, map[shoal.Path]bool{}
+	for _, it := range items {
+		if broken[it.Path] {
+			continue
+		}
+		rs, err := e.carryOut(it)
+		if err != nil {
+			broken[it.Path] = true
+			e.failed(it, err)
+			continue
+		}
+		delete(e.waits, it.Path)
+		e.settled(it.Path, "apply")
+		for _, r := range rs {
+			touched[r.path.Parent()] = true
+		}
+		done = append(done, rs...)
+	}
+	if err := e.syncNames(touched); err != nil {
+		return 0, err
+	}
+	if err := e.commitBases(ctx, done); err != nil {
+		return 0, err
+	}
+	for _, it := range items {
+		if it.job != nil {
+			e.active.remove(it.job)
+			delete(e.jobs, it.Path)
+		}
+	}
+	e.changed()
+	return len(done), e.clearIntents()
+}
+
+func (e *Engine) commitBases(ctx context.Context, done []result) error {
+	return e.Index.Update(ctx, func(tx *index.Tx) error {
+		for _, r := range done {
+			if err := tx.SetBase(r.path, r.base); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// prepare checks, before anything is made durable, that the disk is the base, and builds what is small: symlinks, empty files, metadata.
+func (e *Engine) prepare(it *workItem) bool {
+	switch it.Kind {
+	case plan.Swap, plan.Remove, plan.SetMeta:
+		if it.again {
+			break // it follows an operation of the same batch on this path
+		}
+		if err := e.isBase(it.Path, it.base); err != nil {
+			e.failed(it, err)
+			return false
+		}
+	case plan.Move:
+		if err := e.isBase(it.From, it.from.base); err != nil {
+			e.failed(it, err)
+			return false
+		}
+	}
+	if it.Kind == plan.Swap || it.Kind == plan.Remove {
+		if e.busy(it.Path) {
+			return false
+		}
+	}
+	if it.Kind != plan.Put && it.Kind != plan.Swap {
+		return true
+	}
+	if err := e.dressTemp(it); err != nil {
+		e.failed(it, err)
+		return false
+	}
+	return true
+}
+
+// isBase tells whether the disk still shows what b says, by its stat signature.
+func (e *Engine) isBase(p shoal.Path, b *index.Base) error {
+	st, err := e.FS.Lstat(string(p))
+	if err != nil {
+		return err
+	}
+	if b.Kind == shoal.KindFolder {
+		if st.Kind == shoal.KindFolder && st.Mode == b.Stat.Mode {
+			return nil
+		}
+		return errNotBase
+	}
+	if st.Kind != b.Kind || b.Stat.Weak || statOf(st) != b.Stat {
+		return errNotBase
+	}
+	return nil
+}
+
+// dressTemp makes the temporary file or symlink of it look like what is wanted, so that it appears under its name complete.
+func (e *Engine) dressTemp(it *workItem) error {
+	if it.want.Kind == shoal.KindSymlink {
+		it.temp = tmpDir + "/" + e.unique()
+		if err := e.FS.Symlink(it.want.Target, it.temp); err != nil {
+			return err
+		}
+		return ignoreUnsupported(e.FS.Chtimes(it.temp, it.want.MTime))
+	}
+	it.temp = it.job.temp
+	if err := e.FS.Chmod(it.temp, it.want.Mode); err != nil {
+		return err
+	}
+	return e.FS.Chtimes(it.temp, it.want.MTime)
+}
+
+func ignoreUnsupported(err error) error {
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	return err
+}
+
+func (e *Engine) syncContents(items []*workItem) error {
+	var files []string
+	for _, it := range items {
+		if (it.Kind == plan.Put || it.Kind == plan.Swap) && it.want.Kind == shoal.KindFile && it.want.Size > 0 {
+			files = append(files, it.temp)
+		}
+	}
+	if len(files) > syncEach {
+		return e.FS.SyncAll()
+	}
+	for _, p := range files {
+		if err := syncFile(e.FS, p); err != nil {
+			return fmt.Errorf("make %s durable: %w", p, err)
+		}
+	}
+	return nil
+}
+
+func syncFile(fsys disk.FS, p string) error {
+	f, err := fsys.Reopen(p)
+	if errors.Is(err, fs.ErrPermission) {
+		return fsys.SyncAll() // the wanted mode forbids us to write
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+func (e *Engine) syncNames(dirs map[shoal.Path]bool) error {
+	if len(dirs) > syncEach {
+		return e.FS.SyncAll()
+	}
+	for _, d := range slices.SortedFunc(maps.Keys(dirs), shoal.ComparePaths) {
+		if err := e.FS.SyncDir(string(d)); err != nil && !isNotExist(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// carryOut does one operation and looks at what came of it.
+func (e *Engine) carryOut(it *workItem) ([]result, error) {
+	switch it.Kind {
+	case plan.Adopt:
+		return e.adopt(it)
+	case plan.Mkdir:
+		err := e.writable(it.Path, func() error { return e.FS.Mkdir(string(it.Path), it.want.Mode|0o700) })
+		if err != nil {
+			return nil, err
+		}
+		rs, err := e.shows(it)
+		if err == nil {
+			rs[0].base.Mode = it.want.Mode | 0o700
+		}
+		return rs, err
+	case plan.Put:
+		if err := e.writable(it.Path, func() error { return e.FS.Rename(it.temp, string(it.Path)) }); err != nil {
+			return nil, err
+		}
+		return e.shows(it)
+	case plan.Swap:
+		return e.swap(it)
+	case plan.Move:
+		return e.move(it)
+	case plan.Remove:
+		if err := e.takeAway(it); err != nil {
+			return nil, err
+		}
+		return []result{{it.Path, it.gone()}}, nil
+	case plan.Rmdir:
+		if err := e.writable(it.Path, func() error { return e.FS.Remove(string(it.Path)) }); err != nil && !isNotExist(err) {
+			return nil, err
+		}
+		return []result{{it.Path, it.gone()}}, nil
+	case plan.SetMeta:
+		return e.setMeta(it)
+	}
+	panic("folder: unknown operation " + it.Kind.String())
+}
+
+// gone is the base of a path from which this item took what was there.
+func (it *workItem) gone() *index.Base {
+	if it.want != nil {
+		return nil // something else is about to stand here
+	}
+	return goneBase(it.goneVersion)
+}
+
+// adopt changes nothing on disk: it shows what is wanted already, only the version moves on.
+func (e *Engine) adopt(it *workItem) ([]result, error) {
+	if it.want == nil {
+		return []result{{it.Path, goneBase(it.goneVersion)}}, nil
+	}
+	b := index.BaseOf(it.want, it.base.Stat)
+	if b.Recipe == nil {
+		b.Recipe = it.knownRecipe()
+	}
+	return []result{{it.Path, b}}, nil
+}
+
+// knownRecipe is the recipe of what is wanted, if it was on this disk already under this name or the one that it is moved from.
+func (it *workItem) knownRecipe() block.Recipe {
+	for _, from := range []*workItem{it.from, it} {
+		if from != nil && from.base != nil && from.base.Kind == it.want.Kind && from.base.Content == it.want.Content {
+			return from.base.Recipe
+		}
+	}
+	return nil
+}
+
+// shows is the result of an operation after which the path shows what is wanted.
+func (e *Engine) shows(it *workItem) ([]result, error) {
+	st, err := e.FS.Lstat(string(it.Path))
+	if err != nil {
+		return nil, err
+	}
+	b := index.BaseOf(it.want, statOf(st))
+	if it.job != nil {
+		b.Recipe = it.job.recipe
+	} else if b.Recipe == nil {
+		b.Recipe = it.knownRecipe()
+	}
+	return []result{{it.Path, b}}, nil
+}
+
+// swap replaces a file or symlink so that its name is never absent, then looks at what came out.
+func (e *Engine) swap(it *workItem) ([]result, error) {
+	err := e.writable(it.Path, func() error { return e.FS.Exchange(it.temp, string(it.Path)) })
+	if errors.Is(err, errors.ErrUnsupported) {
+		if err := e.takeAway(it); err != nil {
+			return nil, err
+		}
+		if err := e.FS.Rename(it.temp, string(it.Path)); err != nil {
+			return nil, err
+		}
+		return e.shows(it)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !e.cameOut(it.temp, it.base) {
+		return nil, errors.Join(errNotBase, e.FS.Exchange(it.temp, string(it.Path)))
+	}
+	rs, err := e.shows(it)
+	if err != nil {
+		return nil, err
+	}
+	return rs, e.toHistory(it.temp, it.Path, it.base)
+}
+
+// cameOut tells whether what was taken from a name is what the base says; a rename changes only the time of change.
+func (e *Engine) cameOut(p string, b *index.Base) bool {
+	st, err := e.FS.Lstat(p)
+	return err == nil && st.Kind == b.Kind && st.Size == b.Stat.Size && st.MTime == b.Stat.MTime && st.Inode == b.Stat.Inode
+}
+
+// takeAway moves a file or symlink from its name into history, and back if it is not what the base says.
+func (e *Engine) takeAway(it *workItem) error {
+	aside := tmpDir + "/" + e.unique()
+	if err := e.writable(it.Path, func() error { return e.FS.Rename(string(it.Path), aside) }); err != nil {
+		return err
+	}
+	if !e.cameOut(aside, it.base) {
+		return errors.Join(errNotBase, e.FS.Rename(aside, string(it.Path)))
+	}
+	return e.toHistory(aside, it.Path, it.base)
+}
+
+func (e *Engine) move(it *workItem) ([]result, error) {
+	err := e.writable(it.Path, func() error {
+		return e.writable(it.From, func() error { return e.FS.Rename(string(it.From), string(it.Path)) })
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !e.cameOut(string(it.Path), it.from.base) {
+		return nil, errors.Join(errNotBase, e.FS.Rename(string(it.Path), string(it.From)))
+	}
+	rs, err := e.setMeta(it)
+	if err != nil {
+		return nil, err
+	}
+	return append(rs, result{it.From, goneBase(it.from.goneVersion)}), nil
+}
+
+func (e *Engine) setMeta(it *workItem) ([]result, error) {
+	st, err := e.FS.Lstat(string(it.Path))
+	if err != nil {
+		return nil, err
+	}
+	if st.Kind != it.want.Kind {
+		return nil, errNotBase
+	}
+	if it.want.Kind != shoal.KindSymlink && st.Mode != it.want.Mode {
+		if err := e.FS.Chmod(string(it.Path), it.want.Mode); err != nil {
+			return nil, err
+		}
+	}
+	if it.want.Kind != shoal.KindFolder && st.MTime != it.want.MTime {
+		if err := e.FS.Chtimes(string(it.Path), it.want.MTime); err != nil {
+			return nil, err
+		}
+	}
+	return e.shows(it)
+}
+
+// writable does something to a name in a folder, and when the folder's mode forbids it to its owner, lifts that for the moment.
+func (e *Engine) writable(p shoal.Path, do func() error) error {
+	err := do()
+	parent := string(p.Parent())
+	if !errors.Is(err, fs.ErrPermission) || parent == "" {
+		return err
+	}
+	st, serr := e.FS.Lstat(parent)
+	if serr != nil || st.Mode&0o300 == 0o300 {
+		return err
+	}
+	if cerr := e.FS.Chmod(parent, st.Mode|0o700); cerr != nil {
+		return err
+	}
+	return errors.Join(do(), e.FS.Chmod(parent, st.Mode))
+}
+
+// failed decides what becomes of an operation that was not done: look again, wait, or give the path up on this disk.
+func (e *Engine) failed(it *workItem, err error) {
+	switch {
+	case errors.Is(err, errNotBase), isNotExist(err), isExist(err), errors.Is(err, disk.ErrNotFile):
+		e.markDirty(it.Path.Parent())
+		if it.Kind == plan.Move {
+			e.markDirty(it.From.Parent())
+		}
+		if it.base != nil && it.base.Stat.Weak {
+			e.weak[it.Path] = e.Now()
+		}
+		e.postpone(it.Path, nil)
+	case errors.Is(err, disk.ErrNotEmpty):
+		e.markDirty(it.Path)
+		e.postpone(it.Path, nil)
+		if n := e.waits[it.Path].tries; n > 2 {
+			e.excused[it.Path] = "excluded"
+			e.report(it.Path, "kept", fmt.Sprintf("the folder %s was deleted elsewhere; it stays here because it still holds files that are not synced.", it.Path))
+		}
+	case errors.Is(err, disk.ErrName), errors.Is(err, errors.ErrUnsupported):
+		e.excused[it.Path] = "error"
+		e.report(it.Path, "name", fmt.Sprintf("this disk can't hold %q: %v. It is kept for the devices that can.", string(it.Path), err))
+		e.postpone(it.Path, nil)
+	default:
+		e.postpone(it.Path, err)
+	}
+}

@@ -1,0 +1,185 @@
+package folder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/block"
+	"github.com/shoalmesh/shoal/folder/disk"
+	"github.com/shoalmesh/shoal/folder/ignore"
+	"github.com/shoalmesh/shoal/index"
+)
+
+// Errors that a caller decides on.
+var (
+	// ErrRootGone: the folder's root is missing, was replaced, or lost its marker. Nothing is read or written until it is back.
+	ErrRootGone = errors.New("the folder's root is missing or is not the one that was added")
+	// ErrDiskFull: less than the reserve is free; nothing new is put on the disk until there is room.
+	ErrDiskFull = errors.New("the disk is nearly full")
+	// ErrWaitJournal: changes wait to be recorded until it is known which journal they go to.
+	ErrWaitJournal = errors.New("waiting to learn whether the last journal may be continued")
+)
+
+// Config is what an Engine works with. All fields without a default are required.
+type Config struct {
+	Index *index.Folder
+	FS    disk.FS
+	Keys  *block.Keys
+	Self  shoal.DeviceID
+	Now   func() time.Time
+	Log   *slog.Logger
+	// Workers hash files in parallel; default 1, which also makes the order of disk accesses fixed.
+	Workers int
+	// ReadOnly tells whether this device may not write here (role reader).
+	ReadOnly func() bool
+	// RootMoved tells whether another folder now stands where the root was; nil for "never".
+	RootMoved func() bool
+	// Changed is called after each commit that wrote records or changed what is known of the disk; nil for nobody.
+	Changed func()
+	// Cached returns the plaintext of a small block that came along with its record. It must be safe for concurrent use; nil for none.
+	Cached func(block.ID) ([]byte, bool)
+	// MinFree is the space, in bytes, that is never used up; default 64 MiB.
+	MinFree int64
+}
+
+// Engine is the state machine of one folder on one disk. It is not safe for concurrent use, but for Job's methods.
+type Engine struct {
+	Config
+
+	rootDevice uint64
+	ignored    *ignore.Matcher
+	joining    bool // nothing is recorded until one complete frontier is here
+	adopting   bool // the first look after joining: what differs is recorded so that it loses
+
+	weak      map[shoal.Path]time.Time // files to hash again: changed within the clock's granularity, or while being read
+	excused   map[shoal.Path]string    // wanted, but can't be on this disk, with the reason
+	jobs      map[shoal.Path]*Job      // content being assembled, by the path that wants it
+	recent    *recentContent           // content lately moved to history, still good as a source of blocks
+	late      []lateFile               // files taken away lately that somebody may still write to
+	deletions deletionGuard
+	problems  map[problemKey]Problem
+	waits     map[shoal.Path]busyWait // files that somebody has open for writing
+	dirty     map[shoal.Path]bool     // folders to look at again before anything else
+	active    *activeJobs             // jobs that may already serve blocks
+	serial    uint64                  // makes names in .shoal unique within a run
+	canRecord bool
+}
+
+// New makes the engine of a folder whose root carries our marker. Recover must be called before anything else.
+func New(c Config) (*Engine, error) {
+	if c.Workers == 0 {
+		c.Workers = 1
+	}
+	if c.MinFree == 0 {
+		c.MinFree = 64 << 20
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	root, err := c.FS.Lstat("")
+	if err != nil {
+		return nil, fmt.Errorf("look at the folder's root: %w", err)
+	}
+	e := &Engine{
+		Config: c, rootDevice: root.Device,
+		weak: map[shoal.Path]time.Time{}, excused: map[shoal.Path]string{}, jobs: map[shoal.Path]*Job{},
+		recent: newRecentContent(10_000), problems: map[problemKey]Problem{}, waits: map[shoal.Path]busyWait{},
+		dirty: map[shoal.Path]bool{}, active: &activeJobs{},
+	}
+	e.ignored, _ = ignore.Parse(nil)
+	for _, dir := range []string{metaDir, tmpDir, historyDir} {
+		if err := c.FS.Mkdir(dir, 0o700); err != nil && !isExist(err) {
+			return nil, fmt.Errorf("prepare %s: %w", dir, err)
+		}
+	}
+	return e, nil
+}
+
+// The places that are ours inside a folder.
+const (
+	metaDir    = shoal.ReservedName
+	tmpDir     = metaDir + "/tmp"
+	historyDir = metaDir + "/history"
+	intentFile = metaDir + "/intents"
+	// IgnoreFile is the ordinary synced file with patterns, in gitignore syntax, of what is neither recorded nor applied.
+	IgnoreFile = ".shoalignore"
+)
+
+// SetJoining tells whether the folder still waits for its first complete frontier. While it does, nothing is recorded. When it ends, the
+// next ScanAll adopts what is equal, records what differs so that it loses, and deletes nothing.
+func (e *Engine) SetJoining(joining bool) {
+	e.adopting = e.adopting || e.joining && !joining
+	e.joining = joining
+}
+
+// Joining tells what SetJoining said last.
+func (e *Engine) Joining() bool { return e.joining }
+
+// AllowRecording says that the journal question is settled: the old journal was proved, or its time is up and a new
+// one shall be opened at the first record.
+func (e *Engine) AllowRecording() { e.canRecord = true }
+
+// JournalProved goes on in the last journal: a peer has shown the very head that this device has.
+func (e *Engine) JournalProved(ctx context.Context) error {
+	e.canRecord = true
+	return e.Index.Update(ctx, func(tx *index.Tx) error { return tx.ContinueJournal() })
+}
+
+// Problem is something about a path that a person may want to know. Kind is a fixed word, Message is a sentence.
+type Problem struct {
+	Path    shoal.Path
+	Kind    string
+	Message string
+	Since   time.Time
+}
+
+type problemKey struct {
+	path shoal.Path
+	kind string
+}
+
+func (e *Engine) report(p shoal.Path, kind, message string) {
+	k := problemKey{p, kind}
+	if old, ok := e.problems[k]; ok && old.Message == message {
+		return
+	}
+	e.problems[k] = Problem{Path: p, Kind: kind, Message: message, Since: e.Now()}
+	e.Log.Warn("folder problem", "path", string(p), "kind", kind, "message", message)
+}
+
+func (e *Engine) settled(p shoal.Path, kind string) { delete(e.problems, problemKey{p, kind}) }
+
+// Problems returns what is wrong now, ordered by path and kind.
+func (e *Engine) Problems() []Problem {
+	out := make([]Problem, 0, len(e.problems))
+	for _, p := range e.problems {
+		out = append(out, p)
+	}
+	slices.SortFunc(out, func(a, b Problem) int {
+		if c := shoal.ComparePaths(a.Path, b.Path); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Kind, b.Kind)
+	})
+	return out
+}
+
+// Excused returns the paths that are wanted but can't be on this disk, with the reasons: they are not owed for ever.
+func (e *Engine) Excused() map[shoal.Path]string { return e.excused }
+
+func (e *Engine) changed() {
+	if e.Changed != nil {
+		e.Changed()
+	}
+}
+
+func (e *Engine) unique() string {
+	e.serial++
+	return fmt.Sprintf("%x-%x", e.Now().UnixNano(), e.serial)
+}

@@ -1,0 +1,180 @@
+package folder
+
+import (
+	"context"
+
+	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/conflict"
+	"github.com/shoalmesh/shoal/index"
+)
+
+// maxFollowHops bounds how far a moved edit goes along a chain of renames.
+const maxFollowHops = 32
+
+// Follow lets edits follow renames: an edit of p that the author of "p moved to q" had not seen is recorded at q, by the device that made it or
+// the one that renamed. Until either does, the edit lives at p. Only content that an application wrote follows, and only once.
+func (e *Engine) Follow(ctx context.Context) error {
+	if e.joining || e.ReadOnly != nil && e.ReadOnly() {
+		return nil
+	}
+	recorded := false
+	err := e.Index.Update(ctx, func(tx *index.Tx) error {
+		paths, err := tx.Follows(commitSize)
+		if err != nil || len(paths) == 0 {
+			return err
+		}
+		d := &drafts{e: e, tx: tx}
+		for _, p := range paths {
+			if err := d.follow(p); err != nil {
+				return err
+			}
+			if err := tx.ClearFollow(p); err != nil {
+				return err
+			}
+		}
+		n, err := d.write()
+		recorded = n > 0
+		return err
+	})
+	if err == nil && recorded {
+		e.changed()
+	}
+	return err
+}
+
+// follow handles the rename that the row at p tells of, for what is at p and, when p was a folder, for what is in it.
+func (d *drafts) follow(p shoal.Path) error {
+	row, ok, err := d.tx.Row(p)
+	if err != nil || !ok {
+		return err
+	}
+	t, err := d.renameAt(&row)
+	if err != nil || t == nil {
+		return err
+	}
+	if err := d.followOne(&row, t, t.Entry.MovedTo); err != nil {
+		return err
+	}
+	if row.Kids == 0 {
+		return nil
+	}
+	var inside []index.Row
+	if err := d.tx.Walk(p, func(r index.Row) error {
+		if r.Path != p && len(inside) < commitSize {
+			inside = append(inside, r)
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	for i := range inside {
+		if err := d.followOne(&inside[i], t, inside[i].Path.Rebase(p, t.Entry.MovedTo)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// renameAt returns the tombstone of row that says where the content went and that nothing at the path has seen; of several, the latest.
+func (d *drafts) renameAt(row *index.Row) (*index.Record, error) {
+	res, err := d.tx.Resolution(row.Path)
+	if err != nil {
+		return nil, err
+	}
+	var found *index.Record
+	for _, dot := range res.Tombstones {
+		r := liveRecord(row, dot)
+		if r == nil || r.Entry.MovedTo == "" {
+			continue
+		}
+		if found == nil || r.Entry.Time > found.Entry.Time || r.Entry.Time == found.Entry.Time && r.Dot.Compare(found.Dot) > 0 {
+			found = r
+		}
+	}
+	return found, nil
+}
+
+func liveRecord(row *index.Row, dot shoal.Dot) *index.Record {
+	for i := range row.Live {
+		if row.Live[i].Dot == dot {
+			return &row.Live[i]
+		}
+	}
+	return nil
+}
+
+// followOne moves the surviving content at row to q, if an application wrote it and this device either wrote it or wrote the rename t.
+func (d *drafts) followOne(row *index.Row, t *index.Record, q shoal.Path) error {
+	res, err := d.tx.Resolution(row.Path)
+	if err != nil || res.Winner == nil || res.Winner.Record.IsZero() || len(res.Losers) > 0 {
+		return err
+	}
+	edit := liveRecord(row, res.Winner.ContentFrom)
+	if edit == nil || edit.Entry.Carried || edit.Entry.Kind != shoal.KindFile && edit.Entry.Kind != shoal.KindSymlink || !edit.Entry.ContentFrom.IsZero() {
+		return nil
+	}
+	if edit.Dot.Journal.Device != d.e.Self && t.Dot.Journal.Device != d.e.Self {
+		return nil
+	}
+	q, ok, err := d.endOfChain(q)
+	if err != nil || !ok || q == row.Path || q.Validate() != nil {
+		return err
+	}
+	moved := edit.Entry
+	moved.Path, moved.Carried, moved.Time = q, true, 0
+	moved.ContentFrom, moved.ModeFrom = shoal.Dot{}, shoal.Dot{}
+	moved.Epochs = nil
+	if moved.Version, err = d.versionAt(q, t, &edit.Entry); err != nil {
+		return err
+	}
+	left := index.Entry{
+		Path: row.Path, Kind: shoal.KindTombstone, MovedTo: q,
+		Version: conflict.Join(res.Winner.Version, t.Version()),
+	}
+	d.keeps = append(d.keeps, draft{entry: moved})
+	d.hides = append(d.hides, draft{entry: left})
+	return nil
+}
+
+// endOfChain follows renames of the target itself, as far as is known.
+func (d *drafts) endOfChain(q shoal.Path) (shoal.Path, bool, error) {
+	for range maxFollowHops {
+		row, ok, err := d.tx.Row(q)
+		if err != nil || !ok {
+			return q, true, err
+		}
+		res, err := d.tx.Resolution(q)
+		if err != nil {
+			return q, false, err
+		}
+		if res.Winner != nil {
+			return q, true, nil
+		}
+		next, err := d.renameAt(&row)
+		if err != nil || next == nil {
+			return q, true, err
+		}
+		q = next.Entry.MovedTo
+	}
+	return q, false, nil
+}
+
+// versionAt is the version of the moved edit at q: what this disk shows there, and the renamer's record there if that still has the content
+// which the edit replaced. Anything else at q is a sibling.
+func (d *drafts) versionAt(q shoal.Path, t *index.Record, edit *index.Entry) (conflict.Version, error) {
+	var v conflict.Version
+	row, ok, err := d.tx.Row(q)
+	if err != nil || !ok {
+		return nil, err
+	}
+	if row.Base != nil && row.Base.Copy == nil {
+		v = row.Base.Version
+	}
+	for i := range row.Live {
+		r := &row.Live[i]
+		if r.Dot.Journal == t.Dot.Journal && r.Entry.Kind == edit.Kind && r.Entry.Content == edit.Replaced {
+			v = conflict.Join(v, r.Version())
+		}
+	}
+	return v, nil
+}

@@ -1,0 +1,161 @@
+package folder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/block"
+	"github.com/shoalmesh/shoal/folder/disk"
+	"github.com/shoalmesh/shoal/index"
+)
+
+// clockGranularity is how close to "now" a modification time may be before a second change could hide behind it. Linux stamps files with
+// the time of the last timer tick, 1 to 10 ms old; FAT counts in steps of 2 s.
+const clockGranularity = 20 * time.Millisecond
+
+// errChanging: the file was written to while it was read.
+var errChanging = errors.New("the file is being written to")
+
+var chunkBuffers = sync.Pool{New: func() any { b := make([]byte, block.MaxSize); return &b }}
+
+// read fills in what s's content is. Errors leave s unchanged.
+func (e *Engine) read(ctx context.Context, s *sight) error {
+	switch s.stat.Kind {
+	case shoal.KindSymlink:
+		target, err := e.FS.Readlink(string(s.path))
+		if err != nil {
+			return err
+		}
+		s.target, s.content = target, e.Index.SymlinkContent(target)
+		return nil
+	case shoal.KindFile:
+		return e.readFile(ctx, s)
+	}
+	return nil
+}
+
+func (e *Engine) readFile(ctx context.Context, s *sight) error {
+	f, err := e.FS.Open(string(s.path))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	before, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	r, err := hashFile(ctx, e.Keys, f)
+	if err != nil {
+		return err
+	}
+	after, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if statOf(before) != statOf(after) || after.Size != r.Size() {
+		return fmt.Errorf("read %s: %w", s.path, errChanging)
+	}
+	after.Name = s.stat.Name
+	s.stat, s.recipe, s.content, s.size = after, r, e.Keys.ContentID(r), after.Size
+	now := e.Now().UnixNano()
+	s.weak = now-max(after.MTime, after.CTime) < int64(clockGranularity) && after.MTime <= now
+	return nil
+}
+
+func hashFile(ctx context.Context, k *block.Keys, f io.Reader) (block.Recipe, error) {
+	buf := chunkBuffers.Get().(*[]byte)
+	defer chunkBuffers.Put(buf)
+	var r block.Recipe
+	c := block.NewChunker(f, k.Chunker)
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		n, err := c.Next(*buf)
+		if err == io.EOF {
+			return r, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		r = append(r, block.Ref{ID: k.ID((*buf)[:n]), Size: uint32(n)})
+	}
+}
+
+// readAll reads every sight with e.Workers at a time and returns those that were read, in order. The others are reported,
+// and looked at again later when they were changing.
+func (e *Engine) readAll(ctx context.Context, sights []*sight) ([]*sight, error) {
+	errs := make([]error, len(sights))
+	if e.Workers <= 1 {
+		for i, s := range sights {
+			errs[i] = e.readUnlessRenamed(ctx, s)
+		}
+	} else {
+		var wg sync.WaitGroup
+		next := make(chan int)
+		for range e.Workers {
+			wg.Go(func() {
+				for i := range next {
+					errs[i] = e.readUnlessRenamed(ctx, sights[i])
+				}
+			})
+		}
+		for i := range sights {
+			next <- i
+		}
+		close(next)
+		wg.Wait()
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	out := sights[:0:0]
+	for i, s := range sights {
+		if errs[i] == nil {
+			e.settled(s.path, "unreadable")
+			out = append(out, s)
+			continue
+		}
+		e.unread(s, errs[i])
+	}
+	return out, nil
+}
+
+func (e *Engine) readUnlessRenamed(ctx context.Context, s *sight) error {
+	if s.from != "" && s.stat.Kind == shoal.KindFile {
+		s.weak = true // believed for now: the inode, size and time agree
+		return nil
+	}
+	return e.read(ctx, s)
+}
+
+// unread decides what becomes of a file that could not be read: one that is being written to, or that has gone, is looked at again; anything else is
+// reported and stays as it is, neither recorded nor a deletion.
+func (e *Engine) unread(s *sight, err error) {
+	switch {
+	case errors.Is(err, errChanging):
+		e.weak[s.path] = e.Now().Add(changingDelay)
+	case isNotExist(err) || errors.Is(err, disk.ErrNotFile):
+		e.weak[s.path] = e.Now()
+	default:
+		e.report(s.path, "unreadable", fmt.Sprintf("%s can't be read: %v. It is kept as it is here and not sent to other devices until it can be read.", s.path, err))
+	}
+}
+
+// changingDelay is how soon a file that changed while it was read is tried again.
+const changingDelay = time.Second
+
+// weakDelay is how soon a file that changed within the clock's granularity is hashed again.
+const weakDelay = 2 * time.Second
+
+// statOfSight is the stat signature that goes into the base of a file just read.
+func statOfSight(s *sight) index.DiskStat {
+	st := statOf(s.stat)
+	st.Weak = s.weak
+	return st
+}

@@ -1,0 +1,105 @@
+package folder
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/shoalmesh/shoal"
+)
+
+// busyWait is a path that has to wait before it is tried again.
+type busyWait struct {
+	since time.Time
+	next  time.Time
+	tries int
+}
+
+// A file that somebody has open for writing is replaced when it is closed, or after this long all the same.
+const (
+	busyLimit = 60 * time.Second
+	busyRetry = time.Second
+)
+
+// busy tells whether p must wait because it is open for writing.
+func (e *Engine) busy(p shoal.Path) bool {
+	open, err := e.FS.Busy(string(p))
+	if err != nil || !open {
+		return false
+	}
+	w := e.waits[p]
+	if w.since.IsZero() {
+		w.since = e.Now()
+	}
+	if e.Now().Sub(w.since) >= busyLimit {
+		return false
+	}
+	w.next = e.Now().Add(busyRetry)
+	e.waits[p] = w
+	return true
+}
+
+// postpone tries p again later, each time after a longer while; with an error it says so.
+func (e *Engine) postpone(p shoal.Path, err error) {
+	w := e.waits[p]
+	if w.since.IsZero() {
+		w.since = e.Now()
+	}
+	w.tries++
+	wait := min(20*time.Millisecond<<min(w.tries, 12), 60*time.Second)
+	w.next = e.Now().Add(wait)
+	e.waits[p] = w
+	if err != nil && !errors.Is(err, ErrDiskFull) {
+		e.report(p, "apply", fmt.Sprintf("%s can't be brought up to date here: %v. It is tried again.", p, err))
+	}
+}
+
+// markDirty asks for a look at dir before its paths are planned again.
+func (e *Engine) markDirty(dir shoal.Path) { e.dirty[dir] = true }
+
+// TakeDirty returns the folders that must be looked at again, in tree order, and forgets them.
+func (e *Engine) TakeDirty() []shoal.Path {
+	now := e.Now()
+	for p, due := range e.weak {
+		if !due.After(now) {
+			delete(e.weak, p)
+			e.dirty[p.Parent()] = true
+		}
+	}
+	out := slices.SortedFunc(maps.Keys(e.dirty), shoal.ComparePaths)
+	clear(e.dirty)
+	return out
+}
+
+// NextDue returns when the engine has something to do again without an event from outside; the zero time for never.
+func (e *Engine) NextDue() time.Time {
+	var due time.Time
+	earlier := func(t time.Time) {
+		if !t.IsZero() && (due.IsZero() || t.Before(due)) {
+			due = t
+		}
+	}
+	for _, t := range e.weak {
+		earlier(t)
+	}
+	for _, w := range e.waits {
+		earlier(w.next)
+	}
+	if e.LateDue() {
+		earlier(e.Now().Add(lateCheck))
+	}
+	earlier(e.DeletionsPending())
+	return due
+}
+
+// lateCheck is how often files taken away lately are looked at while any is watched.
+const lateCheck = 5 * time.Second
+
+func sortNeeds(list []need) {
+	slices.SortFunc(list, func(a, b need) int {
+		return cmp.Or(shoal.ComparePaths(a.item.Path, b.item.Path))
+	})
+}

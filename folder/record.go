@@ -1,0 +1,330 @@
+package folder
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/block"
+	"github.com/shoalmesh/shoal/conflict"
+	"github.com/shoalmesh/shoal/index"
+)
+
+// commitBytes is how much content, in bytes, is hashed before what was found is recorded, so that others can begin to fetch.
+const commitBytes = 256 << 20
+
+// record turns what a scan found into records: new content first, then renames with their tombstones, then deletions.
+func (e *Engine) record(ctx context.Context, news, gone []*sight, full bool) error {
+	if e.joining {
+		return nil
+	}
+	matchRenames(gone, news)
+	var plain, moved []*sight
+	sources := map[shoal.Path]bool{}
+	for _, n := range news {
+		if n.from != "" {
+			moved = append(moved, n)
+			sources[n.from] = true
+		} else {
+			plain = append(plain, n)
+		}
+	}
+	var left, deleted []*sight
+	for _, g := range gone {
+		if sources[g.path] {
+			left = append(left, g)
+		} else {
+			deleted = append(deleted, g)
+		}
+	}
+	gone = append(left, e.holdMassDeletion(deleted, full)...)
+	if err := e.recordNews(ctx, plain); err != nil {
+		return err
+	}
+	moved, err := e.readAll(ctx, moved)
+	if err != nil {
+		return err
+	}
+	return e.recordGone(ctx, moved, gone)
+}
+
+// recordNews reads and records what is new or changed, in commits of bounded size.
+func (e *Engine) recordNews(ctx context.Context, news []*sight) error {
+	for len(news) > 0 {
+		n, size := 0, int64(0)
+		for n < len(news) && n < commitSize && size < commitBytes {
+			size += news[n].stat.Size
+			n++
+		}
+		read, err := e.readAll(ctx, news[:n])
+		if err != nil {
+			return err
+		}
+		if err := e.commit(ctx, read); err != nil {
+			return err
+		}
+		news = news[n:]
+	}
+	return nil
+}
+
+// recordGone records renames and deletions; both ends of a rename are always in one commit.
+func (e *Engine) recordGone(ctx context.Context, moved, gone []*sight) error {
+	target := make(map[shoal.Path]*sight, len(moved))
+	for _, m := range moved {
+		target[m.from] = m
+	}
+	// Bottom up, so that a folder's tombstone never precedes those of what was in it.
+	sortSights(gone)
+	slices.Reverse(gone)
+	var group []*sight
+	for _, g := range gone {
+		if m := target[g.path]; m != nil {
+			group = append(group, m)
+		}
+		group = append(group, g)
+		if len(group) >= commitSize {
+			if err := e.commit(ctx, group); err != nil {
+				return err
+			}
+			group = nil
+		}
+	}
+	return e.commit(ctx, group)
+}
+
+// commit records one group of sights in one transaction.
+func (e *Engine) commit(ctx context.Context, group []*sight) error {
+	if len(group) == 0 {
+		return nil
+	}
+	if e.ReadOnly != nil && e.ReadOnly() {
+		return e.refuse(ctx, group)
+	}
+	err := e.Index.Update(ctx, func(tx *index.Tx) error {
+		d := &drafts{e: e, tx: tx, moved: map[shoal.Path]shoal.Path{}, touched: map[shoal.Path]bool{}}
+		for _, s := range group {
+			d.touched[s.path] = true
+			if s.from != "" {
+				d.moved[s.from] = s.path
+			}
+		}
+		for _, s := range group {
+			if err := d.add(s); err != nil {
+				return fmt.Errorf("record %s: %w", s.path, err)
+			}
+		}
+		_, err := d.write()
+		return err
+	})
+	if err == nil {
+		e.changed()
+	}
+	return err
+}
+
+// drafts gathers the records of one commit.
+type drafts struct {
+	e       *Engine
+	tx      *index.Tx
+	moved   map[shoal.Path]shoal.Path // old name → new name
+	touched map[shoal.Path]bool       // what the group is about
+	keeps   []draft                   // records that bring or keep content
+	hides   []draft                   // records that take content from a name: they come last in a commit
+}
+
+// draft is a record to be and the base that goes with it.
+type draft struct {
+	entry index.Entry
+	base  *index.Base // without version and provenance, which follow from the entry
+}
+
+// add turns one sight into drafts, or only into a new base when the disk shows what the index would put there.
+func (d *drafts) add(s *sight) error {
+	want, err := d.tx.Desired(s.path)
+	if err != nil {
+		return err
+	}
+	if s.gone() {
+		return d.addGone(s, want)
+	}
+	d.e.watchWeak(s)
+	if b := s.base; onDisk(b) && b.Kind == s.stat.Kind && b.Content == s.content && b.Mode == modeOf(s) && b.MTime == mtimeOf(s) {
+		nb := *b
+		nb.Stat = statOfSight(s)
+		return d.tx.SetBase(s.path, &nb)
+	}
+	if d.isWanted(s, want) {
+		b := index.BaseOf(want, statOfSight(s))
+		b.Mode, b.MTime, b.Recipe = modeOf(s), mtimeOf(s), s.recipe
+		return d.tx.SetBase(s.path, b)
+	}
+	d.keeps = append(d.keeps, draft{entry: d.entry(s, want), base: d.newBase(s)})
+	return d.settleAround(s.path, s.base)
+}
+
+// modeOf returns the permission bits that s has as state; a symlink has none.
+func modeOf(s *sight) uint32 {
+	if s.stat.Kind == shoal.KindSymlink {
+		return 0
+	}
+	return s.stat.Mode
+}
+
+// mtimeOf returns the modification time that s has as state; a folder has none.
+func mtimeOf(s *sight) int64 {
+	if s.stat.Kind == shoal.KindFolder {
+		return 0
+	}
+	return s.stat.MTime
+}
+
+// isWanted tells whether s is the content that the index wants at its path and the base does not have: then its version is adopted and
+// nothing is recorded. A folder that lives only through its children has no record, so a real one is recorded.
+func (d *drafts) isWanted(s *sight, want *index.State) bool {
+	if want == nil || want.Kind != s.stat.Kind || want.Content != s.content {
+		return false
+	}
+	if s.stat.Kind == shoal.KindFolder && want.Record.IsZero() {
+		return false
+	}
+	return !onDisk(s.base) || s.base.Kind != s.stat.Kind || s.base.Content != s.content
+}
+
+// entry builds the record of something new or changed. Its version is the base's: what the disk showed when the user acted.
+func (d *drafts) entry(s *sight, want *index.State) index.Entry {
+	en := index.Entry{
+		Path: s.path, Kind: s.stat.Kind, Mode: modeOf(s), MTime: mtimeOf(s), Target: s.target, Size: s.size,
+		Content: block.ContentID(s.content), Recipe: s.recipe, Carried: s.from != "",
+	}
+	if s.stat.Kind == shoal.KindFolder {
+		en.Carried = false
+	}
+	if len(s.recipe) > block.InlineRecipe {
+		_, en.RecipeParts = d.e.Keys.SplitRecipe(s.recipe)
+	}
+	if b := s.base; b != nil && b.Copy == nil {
+		en.Version = b.Version
+		same := b.Kind == s.stat.Kind
+		if same && b.Content == en.Content {
+			en.ContentFrom, en.Replaced = b.ContentFrom, d.replacedBy(b)
+		} else if b.Kind == shoal.KindFile || b.Kind == shoal.KindSymlink {
+			en.Replaced = b.Content
+		}
+		if same && b.Mode == en.Mode {
+			en.ModeFrom = b.ModeFrom
+		}
+	} else if d.e.adopting && want != nil {
+		en.Joined = true
+	}
+	return en
+}
+
+// replacedBy returns the content that b's replaced: a record that only touches what is there says it again.
+func (d *drafts) replacedBy(b *index.Base) block.ContentID {
+	if r, ok, err := d.tx.Record(b.Record); err == nil && ok && r.Entry.Content == b.Content {
+		return r.Entry.Replaced
+	}
+	return block.ContentID{}
+}
+
+func (d *drafts) newBase(s *sight) *index.Base {
+	return &index.Base{
+		Kind: s.stat.Kind, Mode: modeOf(s), MTime: mtimeOf(s), Size: s.size, Content: block.ContentID(s.content),
+		Target: s.target, Recipe: s.recipe, Stat: statOfSight(s),
+	}
+}
+
+// addGone records a deletion, unless nothing is wanted there any more anyway. A conflict copy that was deleted settles its conflict.
+func (d *drafts) addGone(s *sight, want *index.State) error {
+	if s.base.Copy != nil {
+		if err := d.settleAround(s.path, s.base); err != nil {
+			return err
+		}
+		return d.tx.SetBase(s.path, nil)
+	}
+	if want == nil {
+		v, err := d.e.goneVersion(d.tx, s.path)
+		if err != nil {
+			return err
+		}
+		return d.tx.SetBase(s.path, goneBase(conflict.Join(s.base.Version, v)))
+	}
+	en := index.Entry{Path: s.path, Kind: shoal.KindTombstone, Version: s.base.Version, MovedTo: d.moved[s.path]}
+	if s.base.Kind != shoal.KindFolder {
+		en.Replaced = s.base.Content
+	}
+	d.hides = append(d.hides, draft{entry: en, base: &index.Base{Kind: shoal.KindTombstone}})
+	return d.settleAround(s.path, s.base)
+}
+
+// goneVersion is the version that an empty place shows.
+func (e *Engine) goneVersion(tx *index.Tx, p shoal.Path) (conflict.Version, error) {
+	res, err := tx.Resolution(p)
+	return res.Absence, err
+}
+
+func goneBase(v conflict.Version) *index.Base {
+	return &index.Base{Kind: shoal.KindTombstone, Version: v}
+}
+
+// write appends the drafts in one commit, contents before what hides them, and sets the bases. It returns how many records it wrote.
+func (d *drafts) write() (int, error) {
+	all := append(d.keeps, d.hides...)
+	if len(all) == 0 {
+		return 0, nil
+	}
+	if err := d.e.openJournal(d.tx); err != nil {
+		return 0, err
+	}
+	entries := make([]index.Entry, len(all))
+	for i := range all {
+		entries[i] = all[i].entry
+	}
+	dots, err := d.tx.Append(entries)
+	if err != nil {
+		return 0, err
+	}
+	for i, dot := range dots {
+		if all[i].base == nil {
+			continue
+		}
+		if err := d.tx.SetBase(entries[i].Path, recordedBase(all[i], dot)); err != nil {
+			return 0, err
+		}
+	}
+	return len(dots), nil
+}
+
+// recordedBase is the base after entry became the record dot.
+func recordedBase(dr draft, dot shoal.Dot) *index.Base {
+	b := *dr.base
+	b.Record, b.Version = dot, dr.entry.Version.With(dot)
+	b.ContentFrom, b.ModeFrom = dr.entry.ContentFrom, dr.entry.ModeFrom
+	if b.ContentFrom.IsZero() {
+		b.ContentFrom = dot
+	}
+	if b.ModeFrom.IsZero() {
+		b.ModeFrom = dot
+	}
+	return &b
+}
+
+// openJournal makes sure that there is a journal to write to.
+func (e *Engine) openJournal(tx *index.Tx) error {
+	if _, open := tx.Own(); open {
+		return nil
+	}
+	if !e.canRecord {
+		return ErrWaitJournal
+	}
+	return tx.OpenJournal()
+}
+
+// watchWeak remembers to hash s again when a second change could hide behind the same stat signature.
+func (e *Engine) watchWeak(s *sight) {
+	if s.weak {
+		e.weak[s.path] = e.Now().Add(weakDelay)
+	}
+}

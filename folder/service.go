@@ -1,0 +1,374 @@
+package folder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/folder/watch"
+)
+
+// watcher tells which folders may have changed; *watch.Watcher is one.
+type watcher interface {
+	// Changed is signalled when Take has something.
+	Changed() <-chan struct{}
+	// Take returns what may have changed since the last call.
+	Take() watch.Dirty
+}
+
+// fetcher gets blocks from other devices. It returns when every want was delivered or ctx ended; deliver is called one at a time.
+type fetcher func(ctx context.Context, wants []Want, deliver func(Want, []byte) error) error
+
+// ServiceConfig is what a Service works with.
+type ServiceConfig struct {
+	Engine  *Engine
+	Watcher watcher // nil: nothing is watched, only rescans see changes
+	Fetch   fetcher
+	Log     *slog.Logger
+	// Changed is called after each step that changed what Snapshot says.
+	Changed func()
+	// FullEvery is how often the whole folder is looked at; default 1 h.
+	FullEvery time.Duration
+}
+
+// Service runs one Engine: the watcher tells what to look at, timers bring it back to what was postponed, workers assemble contents. Run is its
+// lifetime; the other methods may be called from any goroutine at any time.
+type Service struct {
+	ServiceConfig
+
+	wake     chan struct{}  // by Wake, depth 1: one signal stands for any number
+	commands chan command   // by Do; taken by Run
+	results  chan jobResult // by batches; taken by Run, closed by nobody
+	snapshot atomic.Pointer[Snapshot]
+	paused   atomic.Bool
+
+	// Owned by Run.
+	batches  sync.WaitGroup
+	running  map[*batch]bool
+	fullScan bool
+	deep     []shoal.Path // trees to look at from top to bottom
+	lastFull time.Time
+	waiting  bool // changes wait for the journal to be settled
+	planned  int  // needs left after the last pass
+	err      error
+}
+
+type command struct {
+	do   func(ctx context.Context, e *Engine) error
+	done chan error // depth 1, so that Run never waits
+}
+
+// State says in one word what a folder is doing.
+type State string
+
+// The states, as the command line shows them.
+const (
+	StateScanning State = "scanning"
+	StateSyncing  State = "syncing"
+	StateIdle     State = "idle"
+	StatePaused   State = "paused"
+	StateError    State = "error"
+)
+
+// Snapshot is what can be said of a running folder without asking it. It is immutable.
+type Snapshot struct {
+	State    State
+	Err      error // set in StateError
+	Problems []Problem
+	Held     int  // deletions that wait for an answer
+	Joining  bool // the first complete frontier is not here yet
+	Excused  map[shoal.Path]string
+	FullScan time.Time // when the whole folder was last looked at
+}
+
+// NewService makes a service. It starts nothing.
+func NewService(c ServiceConfig) *Service {
+	if c.FullEvery == 0 {
+		c.FullEvery = time.Hour
+	}
+	s := &Service{
+		ServiceConfig: c, wake: make(chan struct{}, 1), commands: make(chan command), results: make(chan jobResult, 64),
+		running: map[*batch]bool{}, fullScan: true,
+	}
+	s.snapshot.Store(&Snapshot{State: StateScanning})
+	return s
+}
+
+// Wake says that the index changed.
+func (s *Service) Wake() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Snapshot returns what the folder said of itself last.
+func (s *Service) Snapshot() *Snapshot { return s.snapshot.Load() }
+
+// SetPaused stops or resumes looking and applying.
+func (s *Service) SetPaused(paused bool) {
+	s.paused.Store(paused)
+	s.Wake()
+}
+
+// Do runs fn between two steps of the engine and returns its error.
+func (s *Service) Do(ctx context.Context, fn func(ctx context.Context, e *Engine) error) error {
+	c := command{do: fn, done: make(chan error, 1)}
+	select {
+	case s.commands <- c:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-c.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Rescan looks at the whole folder now and returns when everything found is recorded.
+func (s *Service) Rescan(ctx context.Context) error {
+	return s.Do(ctx, func(ctx context.Context, e *Engine) error {
+		s.fullScan = true
+		return s.look(ctx)
+	})
+}
+
+// Run works until ctx ends. Errors of the folder do not end it: they are shown, and it is tried again.
+func (s *Service) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer s.batches.Wait()
+	defer cancel()
+	if err := s.Engine.Recover(ctx); err != nil {
+		return err
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		s.step(ctx)
+		s.publish()
+		timer.Reset(s.pause())
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.changed():
+			s.settle(ctx)
+		case <-s.wake:
+		case r := <-s.results:
+			s.take(ctx, r)
+		case c := <-s.commands:
+			c.done <- c.do(ctx, s.Engine)
+		case <-timer.C:
+		}
+	}
+}
+
+func (s *Service) changed() <-chan struct{} {
+	if s.Watcher == nil {
+		return nil
+	}
+	return s.Watcher.Changed()
+}
+
+// A burst of events is over when none came for quietAfter, and is looked at after burstLimit in any case.
+const (
+	quietAfter = 4 * time.Millisecond
+	burstLimit = 60 * time.Millisecond
+)
+
+// settle waits for a burst of events to end: most programs write a file in several steps. What is known to be closed after writing needs no waiting.
+func (s *Service) settle(ctx context.Context) {
+	limit := time.NewTimer(burstLimit)
+	defer limit.Stop()
+	for {
+		if s.takeEvents() {
+			return
+		}
+		quiet := time.NewTimer(quietAfter)
+		select {
+		case <-s.Watcher.Changed():
+			quiet.Stop()
+		case <-quiet.C:
+			return
+		case <-limit.C:
+			quiet.Stop()
+			return
+		case <-ctx.Done():
+			quiet.Stop()
+			return
+		}
+	}
+}
+
+// takeEvents notes what the watcher saw and tells whether nothing of it is still being written.
+func (s *Service) takeEvents() (settled bool) {
+	if s.Watcher == nil {
+		return true
+	}
+	d := s.Watcher.Take()
+	s.fullScan = s.fullScan || d.All
+	settled = !d.All
+	for _, f := range d.Folders {
+		settled = settled && f.Settled
+		if f.Deep {
+			s.deep = append(s.deep, shoal.Path(f.Path))
+		}
+		s.Engine.markDirty(shoal.Path(f.Path))
+	}
+	return settled
+}
+
+// step does everything that can be done now.
+func (s *Service) step(ctx context.Context) {
+	if s.paused.Load() || ctx.Err() != nil {
+		return
+	}
+	s.err = nil
+	for _, do := range []func(context.Context) error{s.look, s.Engine.Follow, s.bringUpToDate, s.late} {
+		err := do(ctx)
+		switch {
+		case err == nil:
+		case errors.Is(err, ErrWaitJournal):
+			s.waiting = true
+		case errors.Is(err, ErrDiskFull):
+		case ctx.Err() != nil:
+			return
+		default:
+			s.Log.Error("folder step failed", "err", err)
+			s.err = err
+			return
+		}
+	}
+}
+
+// look scans what may have changed.
+func (s *Service) look(ctx context.Context) error {
+	s.takeEvents()
+	e := s.Engine
+	if time.Since(s.lastFull) > s.FullEvery {
+		s.fullScan = true
+	}
+	s.waiting = false
+	if s.fullScan {
+		s.show(StateScanning)
+		if err := e.ScanAll(ctx); err != nil {
+			return fmt.Errorf("look at the folder: %w", err)
+		}
+		s.fullScan, s.lastFull = false, time.Now()
+		return nil
+	}
+	if len(s.deep) > 0 {
+		deep := s.deep
+		s.deep = nil
+		if err := e.ScanTrees(ctx, deep); err != nil {
+			s.deep = append(s.deep, deep...)
+			return err
+		}
+	}
+	if dirs := e.TakeDirty(); len(dirs) > 0 {
+		return e.Scan(ctx, dirs)
+	}
+	return nil
+}
+
+func (s *Service) late(ctx context.Context) error {
+	if !s.Engine.LateDue() {
+		return nil
+	}
+	return s.Engine.CheckLate(ctx)
+}
+
+// pause is how long there is nothing to do if nothing happens.
+func (s *Service) pause() time.Duration {
+	wait := time.Until(s.lastFull.Add(s.FullEvery))
+	if due := s.Engine.NextDue(); !due.IsZero() {
+		wait = min(wait, time.Until(due))
+	}
+	if s.err != nil || s.waiting {
+		wait = min(wait, 250*time.Millisecond)
+	}
+	return max(wait, time.Millisecond)
+}
+
+func (s *Service) show(st State) {
+	old := s.snapshot.Load()
+	if old.State == st {
+		return
+	}
+	n := *old
+	n.State = st
+	s.snapshot.Store(&n)
+	if s.Changed != nil {
+		s.Changed()
+	}
+}
+
+// publish makes a new snapshot of what is so after a step.
+func (s *Service) publish() {
+	e := s.Engine
+	n := &Snapshot{State: StateIdle, Problems: e.Problems(), Held: e.HeldDeletions(), Joining: e.Joining(), FullScan: s.lastFull}
+	n.Excused = make(map[shoal.Path]string, len(e.Excused()))
+	for p, why := range e.Excused() {
+		n.Excused[p] = why
+	}
+	switch {
+	case s.paused.Load():
+		n.State = StatePaused
+	case s.err != nil:
+		n.State, n.Err = StateError, s.err
+	case s.planned > len(n.Excused) || e.Joining() || s.waiting || n.Held > 0 || len(e.dirty) > 0 || s.fullScan:
+		n.State = StateSyncing
+	}
+	s.snapshot.Store(n)
+	if s.Changed != nil {
+		s.Changed()
+	}
+}
+
+// bringUpToDate plans and applies until nothing more can be done without new content.
+func (s *Service) bringUpToDate(ctx context.Context) error {
+	for {
+		progress, left, err := s.pass(ctx)
+		s.planned = left
+		if err != nil || !progress {
+			return err
+		}
+	}
+}
+
+// pass goes once through all needs.
+func (s *Service) pass(ctx context.Context) (progress bool, left int, err error) {
+	s.dropAbandoned()
+	after := shoal.Path("")
+	for {
+		w, err := s.Engine.Plan(ctx, after)
+		if err != nil {
+			return progress, left, err
+		}
+		if w.Ready() {
+			s.show(StateSyncing)
+			n, err := s.Engine.Apply(ctx, w)
+			if err != nil {
+				return progress, left + 1, err
+			}
+			progress = progress || n > 0
+		}
+		left += w.Left
+		if s.start(ctx, w.Jobs) {
+			progress = true
+		}
+		if w.More == "" || len(s.running) >= maxBatches {
+			if w.More != "" {
+				left++
+			}
+			return progress, left, nil
+		}
+		after = w.More
+	}
+}

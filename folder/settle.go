@@ -1,0 +1,104 @@
+package folder
+
+import (
+	"slices"
+
+	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/block"
+	"github.com/shoalmesh/shoal/conflict"
+	"github.com/shoalmesh/shoal/index"
+)
+
+// settleAround settles the conflict that a change at p touches: p's own, or, when p is a conflict copy, that of the path it is a copy of.
+// Whoever changes something at a path, or a copy beside it, has seen what stands there; so the copies become ordinary files and
+// the path's new record joins them all.
+func (d *drafts) settleAround(p shoal.Path, b *index.Base) error {
+	of := p
+	if b != nil && b.Copy != nil {
+		of = b.Copy.Of
+	}
+	row, ok, err := d.tx.Row(of)
+	if err != nil || !ok || len(row.Copies) == 0 {
+		return err
+	}
+	own := d.draftAt(of)
+	if own == nil {
+		if d.touched[of] && of != p {
+			return nil // its own sight comes later in the group and settles everything
+		}
+		if !onDisk(row.Base) {
+			return nil // the winner is not on this disk yet: nobody has seen the conflict, the copy will be shown again
+		}
+		d.keeps = append(d.keeps, draft{entry: d.keepEntry(of, row.Base), base: row.Base})
+		own = &d.keeps[len(d.keeps)-1]
+	}
+	joined := own.entry.Version
+	for _, c := range row.Copies {
+		v, err := d.settleCopy(c, row.Base)
+		if err != nil {
+			return err
+		}
+		joined = conflict.Join(joined, v)
+	}
+	d.draftAt(of).entry.Version = joined
+	return nil
+}
+
+// draftAt returns the draft at p, if there is one; the pointer is good until the next append.
+func (d *drafts) draftAt(p shoal.Path) *draft {
+	for _, list := range [][]draft{d.keeps, d.hides} {
+		if i := slices.IndexFunc(list, func(x draft) bool { return x.entry.Path == p }); i >= 0 {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+// keepEntry is the record that says: what stands here stays, and it has seen the others.
+func (d *drafts) keepEntry(p shoal.Path, b *index.Base) index.Entry {
+	en := index.Entry{
+		Path: p, Kind: b.Kind, Mode: b.Mode, MTime: b.MTime, Target: b.Target, Size: b.Size, Content: b.Content, Recipe: b.Recipe,
+		Version: b.Version, ContentFrom: b.ContentFrom, ModeFrom: b.ModeFrom,
+	}
+	en.Carried = b.Kind != shoal.KindFolder // nobody wrote this content now
+	if len(b.Recipe) > block.InlineRecipe {
+		_, en.RecipeParts = d.e.Keys.SplitRecipe(b.Recipe)
+	}
+	return en
+}
+
+// settleCopy makes the conflict copy at c an ordinary file, unless the user just did something to it, and returns the version to join. A copy that is not
+// on this disk yet was seen by nobody and stays a sibling. This device's own losing sibling is kept all the same, since the new record takes its slot;
+// unless it is what stood at the path itself (at) and was changed now.
+func (d *drafts) settleCopy(c shoal.Path, at *index.Base) (conflict.Version, error) {
+	want, err := d.tx.Desired(c)
+	if err != nil || want == nil || want.Copy == nil {
+		return nil, err
+	}
+	b, err := d.tx.Base(c)
+	if err != nil {
+		return nil, err
+	}
+	shown := onDisk(b) && b.Copy != nil && b.Copy.Record == want.Copy.Record
+	if d.touched[c] && (shown || b == nil) {
+		return want.Version, nil
+	}
+	if !shown && (want.Copy.Record.Journal.Device != d.e.Self || onDisk(at) && at.Kind == want.Kind && at.Content == want.Content) {
+		return nil, nil
+	}
+	if d.draftAt(c) != nil {
+		return want.Version, nil
+	}
+	en := index.Entry{
+		Path: c, Kind: want.Kind, Mode: want.Mode, MTime: want.MTime, Target: want.Target, Size: want.Size, Content: want.Content, Recipe: want.Recipe,
+		RecipeParts: want.RecipeParts, Carried: true,
+	}
+	dr := draft{entry: en}
+	if shown {
+		nb := *b
+		nb.Copy = nil
+		dr.base = &nb
+	}
+	d.keeps = append(d.keeps, dr)
+	return want.Version, nil
+}

@@ -1,0 +1,186 @@
+package node
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/index"
+	"github.com/shoalmesh/shoal/node/control"
+)
+
+// backend is what the control server asks.
+func (n *Node) backend() control.Backend {
+	return control.Backend{Daemon: n, Folders: n, Upkeep: n, Devices: n, Pairing: n, Conflicts: n, Events: eventSource{n}, Health: n}
+}
+
+// eventSource answers what happened.
+type eventSource struct{ n *Node }
+
+func (s eventSource) LastEvent() uint64 { return s.n.events.LastEvent() }
+
+func (s eventSource) WatchEvents(ctx context.Context, since uint64, emit func(control.Event) error) error {
+	return s.n.events.WatchEvents(ctx, since, emit)
+}
+
+func (s eventSource) Log(ctx context.Context, at *control.Location, limit int) ([]control.Event, error) {
+	if at == nil {
+		return s.n.events.Find("", "", limit), nil
+	}
+	name := ""
+	if info, ok := s.n.roster.State().Folder(at.Folder); ok {
+		name = info.Name
+	}
+	return s.n.events.Find(name, string(at.Path), limit), nil
+}
+
+// Stop implements control.Daemon.
+func (n *Node) Stop(ctx context.Context) error {
+	n.stop()
+	return nil
+}
+
+// Status implements control.Daemon.
+func (n *Node) Status(ctx context.Context) (control.Status, error) {
+	state := n.roster.State()
+	me, _ := state.Device(n.self())
+	s := control.Status{
+		Device:    control.Self{ID: n.self().String(), Name: me.Name, Role: me.Role.String()},
+		Addresses: n.host.Addrs(), Folders: []control.FolderStatus{}, Devices: []control.DeviceStatus{}, Problems: []control.Problem{},
+	}
+	s.Transfer.InBytesPerS, s.Transfer.OutBytesPerS = n.traffic.rates(n.host.Traffic, time.Now())
+	for _, f := range n.runsNow() {
+		fs, problems, err := n.folderStatus(f)
+		if err != nil {
+			return s, err
+		}
+		s.Folders = append(s.Folders, fs)
+		s.Problems = append(s.Problems, problems...)
+	}
+	slices.SortFunc(s.Folders, func(a, b control.FolderStatus) int { return strings.Compare(a.Name, b.Name) })
+	for _, d := range n.others() {
+		s.Devices = append(s.Devices, n.deviceStatus(d))
+	}
+	slices.SortFunc(s.Devices, func(a, b control.DeviceStatus) int { return strings.Compare(a.Name, b.Name) })
+	if me.Revoked {
+		s.Problems = append(s.Problems, control.Problem{Kind: "revoked", Message: "This device was revoked. Its files stay; nothing is exchanged with the others any more.", Since: time.Now()})
+	}
+	for _, p := range state.Problems() {
+		s.Problems = append(s.Problems, control.Problem{Kind: "roster", Message: p.Reason, Since: time.Now()})
+	}
+	return s, nil
+}
+
+func (n *Node) folderStatus(f *folderRun) (control.FolderStatus, []control.Problem, error) {
+	snap := f.snapshot()
+	fs := control.FolderStatus{
+		Name: f.name(), ID: f.id.String(), Path: control.Path(f.path), State: control.FolderState(snap.State), Frontier: map[string]shoal.Seq{},
+	}
+	if snap.Err != nil {
+		fs.Error = snap.Err.Error()
+	}
+	var problems []control.Problem
+	for _, p := range snap.Problems {
+		problems = append(problems, control.Problem{Folder: fs.Name, Path: control.Path(p.Path), Kind: p.Kind, Message: p.Message, Since: p.Since})
+	}
+	err := f.index.View(func(tx *index.Tx) error {
+		fs.Files, fs.Bytes = tx.Totals()
+		fs.NeedFiles, fs.NeedBytes = tx.NeedTotals()
+		fs.Conflicts = tx.ConflictCount()
+		for j, pos := range tx.Frontier() {
+			fs.Frontier[j.String()] = pos.Seq
+		}
+		needs, err := tx.Needs("", 1+len(snap.Excused))
+		if err != nil {
+			return err
+		}
+		if fs.State == control.StateIdle && len(needs) > len(snap.Excused) {
+			fs.State = control.StateSyncing // news that the folder has not looked at yet
+		}
+		fs.CopiesMin = n.copies(tx, fs.NeedFiles == 0)
+		stored, err := tx.Problems()
+		for _, p := range stored {
+			problems = append(problems, control.Problem{Folder: fs.Name, Path: control.Path(p.Path), Kind: p.Kind, Message: p.Message, Since: time.Unix(0, p.Since)})
+		}
+		return err
+	})
+	return fs, problems, err
+}
+
+// copies counts the devices that are known to hold everything: those that report this very frontier as applied, and this one.
+func (n *Node) copies(tx *index.Tx, selfComplete bool) int {
+	count := 0
+	if selfComplete {
+		count++
+	}
+	for _, d := range n.others() {
+		if owed := behind(tx, d.ID); owed == nil {
+			count++
+		}
+	}
+	return count
+}
+
+// behind says what a device lacks of what this one has; nil when it reported everything applied.
+func behind(tx *index.Tx, dev shoal.DeviceID) *control.Owed {
+	st, ok, err := tx.Status(dev)
+	if err != nil || !ok {
+		return &control.Owed{Message: "has not reported yet"}
+	}
+	mine := tx.Frontier()
+	for j, pos := range mine {
+		if st.Applied[j] < pos.Seq {
+			return &control.Owed{NeedFiles: st.Owed, NeedBytes: st.OwedBytes, Message: "has not applied the newest changes yet"}
+		}
+	}
+	for j, seq := range st.Applied {
+		if mine[j].Seq < seq {
+			return &control.Owed{Message: "has changes that are not here yet"}
+		}
+	}
+	if !st.Complete {
+		return &control.Owed{NeedFiles: st.Owed, NeedBytes: st.OwedBytes, Message: "still lacks files"}
+	}
+	for _, e := range st.Exceptions {
+		if e.Reason == index.ReasonOwed {
+			return &control.Owed{NeedFiles: st.Owed, NeedBytes: st.OwedBytes, Message: "still lacks " + string(e.Path)}
+		}
+	}
+	return nil
+}
+
+// trafficMeter turns counters into rates. The zero value works; it is safe for concurrent use.
+type trafficMeter struct {
+	mu   sync.Mutex
+	past []trafficPoint // guarded by mu; at most trafficPoints, oldest first
+}
+
+type trafficPoint struct {
+	at      time.Time
+	in, out int64
+}
+
+// Rates are averaged over up to this long, and at most so many looks are remembered.
+const (
+	trafficSpan   = 5 * time.Second
+	trafficPoints = 64
+)
+
+func (m *trafficMeter) rates(read func() (in, out int64), now time.Time) (in, out int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i, o := read()
+	m.past = append(m.past, trafficPoint{now, i, o})
+	for len(m.past) > 2 && (now.Sub(m.past[1].at) > trafficSpan || len(m.past) > trafficPoints) {
+		m.past = m.past[1:]
+	}
+	first := m.past[0]
+	span := now.Sub(first.at).Seconds()
+	if span < 0.01 {
+		return 0, 0
+	}
+	return int64(float64(i-first.in) / span), int64(float64(o-first.out) / span)
+}

@@ -1,0 +1,328 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/block"
+	"github.com/shoalmesh/shoal/blockexchange"
+	"github.com/shoalmesh/shoal/folder"
+	"github.com/shoalmesh/shoal/folder/disk"
+	"github.com/shoalmesh/shoal/folder/watch"
+	"github.com/shoalmesh/shoal/index"
+	"github.com/shoalmesh/shoal/mesh"
+	"github.com/shoalmesh/shoal/node/control"
+)
+
+// proofWait is how long a device waits for a peer to show the head of its own journal before it begins a new one.
+const proofWait = 5 * time.Second
+
+// rootRetry is how often a missing root is looked for.
+const rootRetry = time.Second
+
+// folderRun is one folder on this disk. Its goroutine is owned by the node's group of folders.
+type folderRun struct {
+	node  *Node
+	id    shoal.FolderID
+	path  string
+	log   *slog.Logger
+	index *index.Folder
+	stop  context.CancelFunc
+	ended chan struct{} // closed when run has returned
+
+	current atomic.Pointer[openFolder] // nil while the root is not there
+	openErr atomic.Pointer[string]     // why current is nil
+	joined  atomic.Bool
+	proof   chan bool // from the exchange: a peer has our journal, and it is the same or not; depth 1
+
+	mu   sync.Mutex
+	seen map[folder.Problem]bool // guarded by mu; problems already told as events
+}
+
+// openFolder is what exists while the root is there.
+type openFolder struct {
+	engine  *folder.Engine
+	service *folder.Service
+}
+
+func blockKeys(k *mesh.FolderKeys) block.Keys {
+	return block.Keys{Chunker: k.Chunker, BlockID: k.BlockID}
+}
+
+func wantOf(id block.ID, size uint32, rec shoal.Dot) folder.Want {
+	return folder.Want{Block: id, Size: size, Record: rec}
+}
+
+// run keeps the folder until ctx ends, opening its root again whenever it went away and came back.
+func (f *folderRun) run(ctx context.Context) error {
+	defer close(f.ended)
+	for {
+		err := f.runOpen(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		msg := "the folder stopped"
+		if err != nil {
+			msg = err.Error()
+		}
+		if old := f.openErr.Swap(&msg); old == nil || *old != msg {
+			f.log.Error("folder is not available", "path", f.path, "err", err)
+			f.node.event(control.Event{Kind: control.EventProblem, Folder: f.name(), Message: msg})
+		}
+		f.node.changed.ring()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(rootRetry):
+		}
+	}
+}
+
+func (f *folderRun) name() string {
+	if info, ok := f.node.roster.State().Folder(f.id); ok {
+		return info.Name
+	}
+	return f.id.String()[:8]
+}
+
+// runOpen opens the root and runs the folder while it is there.
+func (f *folderRun) runOpen(ctx context.Context) error {
+	if err := checkMarker(f.path, f.id, f.node.self()); err != nil {
+		return err
+	}
+	fsys, err := disk.Open(f.path)
+	if err != nil {
+		return fmt.Errorf("open the folder %s: %w", f.path, err)
+	}
+	defer fsys.Close()
+	keys := f.node.roster.Keys(f.id)
+	if keys == nil {
+		return fmt.Errorf("this device has no key of the folder")
+	}
+	bk := blockKeys(keys)
+	eng, err := folder.New(folder.Config{
+		Index: f.index, FS: fsys, Keys: &bk, Self: f.node.self(), Now: time.Now, Log: f.log, Workers: runtime.GOMAXPROCS(0),
+		ReadOnly: func() bool { return !f.node.roster.State().MayWrite(f.node.self(), f.id) },
+		Changed:  func() { f.node.exchange.Notify(f.id) },
+		Cached:   func(id block.ID) ([]byte, bool) { return f.node.small.get(smallKey{f.id, id}) },
+	})
+	if err != nil {
+		return err
+	}
+	eng.SetJoining(!f.joined.Load())
+	w, err := watch.New(f.path, watch.Options{Skip: func(dir string) bool { return dir == shoal.ReservedName }})
+	if err != nil {
+		return err
+	}
+	svc := folder.NewService(folder.ServiceConfig{
+		Engine: eng, Watcher: w, Fetch: f.fetch, Log: f.log, Changed: f.node.changed.ring,
+	})
+	svc.SetPaused(f.paused())
+	f.current.Store(&openFolder{eng, svc})
+	f.openErr.Store(nil)
+	defer f.current.Store(nil)
+
+	ctx, cancel := context.WithCancelCause(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel(nil)
+	wg.Go(func() {
+		if err := w.Run(ctx); err != nil && ctx.Err() == nil {
+			f.log.Warn("the folder is not watched; it is looked at now and then", "err", err)
+		}
+	})
+	wg.Go(func() { f.settleJournal(ctx, svc) })
+	wg.Go(func() { f.finishJoin(ctx, svc) })
+	return svc.Run(ctx)
+}
+
+func (f *folderRun) paused() bool {
+	s := f.node.settings.Get()
+	e := s.Folder(f.id)
+	return e != nil && e.Paused
+}
+
+// settleJournal finds out whether the last run's journal may be continued: at once if it never left this device, else when a peer shows the
+// same head. When none does within proofWait, a new journal is begun at the first change.
+func (f *folderRun) settleJournal(ctx context.Context, svc *folder.Service) {
+	shared := true
+	if err := f.index.View(func(tx *index.Tx) error { shared = tx.JournalShared(); return nil }); err != nil {
+		f.log.Error("read journal", "err", err)
+	}
+	proved := !shared
+	if shared {
+		select {
+		case proved = <-f.proof:
+		case <-time.After(proofWait):
+		case <-ctx.Done():
+			return
+		}
+	}
+	err := svc.Do(ctx, func(ctx context.Context, e *folder.Engine) error {
+		if proved {
+			if err := e.JournalProved(ctx); err == nil {
+				return nil
+			}
+		}
+		e.AllowRecording()
+		return nil
+	})
+	if err != nil && ctx.Err() == nil {
+		f.log.Error("settle journal", "err", err)
+	}
+}
+
+// finishJoin waits for one complete frontier, from any device or vault, and lets recording begin then.
+func (f *folderRun) finishJoin(ctx context.Context, svc *folder.Service) {
+	if f.joined.Load() {
+		return
+	}
+	for {
+		news := f.node.changed.wait()
+		if f.frontierComplete() {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-news:
+		}
+	}
+	err := svc.Do(ctx, func(ctx context.Context, e *folder.Engine) error {
+		e.SetJoining(false)
+		return nil
+	})
+	if err == nil {
+		err = svc.Rescan(ctx)
+		for errors.Is(err, folder.ErrWaitJournal) && ctx.Err() == nil {
+			select {
+			case <-ctx.Done():
+			case <-time.After(200 * time.Millisecond):
+				err = svc.Rescan(ctx)
+			}
+		}
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			f.log.Error("finish joining", "err", err)
+		}
+		return
+	}
+	f.joined.Store(true)
+	if err := f.node.settings.Update(func(s *settingsDoc) {
+		if e := s.Folder(f.id); e != nil {
+			e.Joined = true
+		}
+	}); err != nil {
+		f.log.Error("save settings", "err", err)
+	}
+	f.node.changed.ring()
+}
+
+// frontierComplete tells whether everything that one other device said it has is here; alone in the mesh there is nothing to wait for.
+func (f *folderRun) frontierComplete() bool {
+	others := f.node.others()
+	if len(others) == 0 {
+		return true
+	}
+	complete := false
+	_ = f.index.View(func(tx *index.Tx) error {
+		mine := tx.Frontier()
+		for _, d := range others {
+			st, ok, err := tx.Status(d.ID)
+			if err != nil || !ok {
+				continue
+			}
+			covered := true
+			for j, seq := range st.Received {
+				covered = covered && mine[j].Seq >= seq
+			}
+			complete = complete || covered
+		}
+		return nil
+	})
+	return complete
+}
+
+// fetch gets blocks from other devices.
+func (f *folderRun) fetch(ctx context.Context, wants []folder.Want, deliver func(folder.Want, []byte) error) error {
+	byKey := make(map[block.ID]folder.Want, len(wants))
+	asks := make([]blockexchange.Want, len(wants))
+	for i, w := range wants {
+		byKey[w.Block] = w
+		asks[i] = blockexchange.Want{
+			Folder: f.id, Block: w.Block, Size: w.Size, Epoch: w.Epoch,
+			Hint: blockexchange.Hint{Record: w.Record, Index: w.Index, Part: w.Part},
+		}
+	}
+	return f.node.blocks.Fetch(ctx, asks, func(a blockexchange.Want, data []byte) error {
+		err := deliver(byKey[a.Block], data)
+		f.node.blocks.NowHave(f.id, []block.ID{a.Block})
+		return err
+	})
+}
+
+// marker is what the file .shoal/marker says: which folder of which device this is.
+type marker struct {
+	Folder string `json:"folder"`
+	Device string `json:"device"`
+}
+
+func markerPath(root string) string { return filepath.Join(root, shoal.ReservedName, "marker") }
+
+// maxMarker bounds the marker, in bytes.
+const maxMarker = 4096
+
+// checkMarker tells whether the folder id of this device is at root.
+func checkMarker(root string, id shoal.FolderID, dev shoal.DeviceID) error {
+	m, err := readMarker(root)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("the folder's root %s is missing, or an empty disk is mounted there: nothing is read as deleted. Put it back, or tell where it is with `shoal folder move NAME DIR`", root)
+	case err != nil:
+		return fmt.Errorf("read the marker of %s: %w", root, err)
+	case m.Folder != id.String():
+		return fmt.Errorf("%s belongs to another folder of Shoal", root)
+	case m.Device != dev.String():
+		return fmt.Errorf("%s belongs to another device: a folder can't be shared by two homes", root)
+	}
+	return nil
+}
+
+func readMarker(root string) (marker, error) {
+	var m marker
+	f, err := os.Open(markerPath(root))
+	if err != nil {
+		return m, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxMarker))
+	if err != nil {
+		return m, err
+	}
+	return m, json.Unmarshal(data, &m)
+}
+
+// writeMarker makes root a folder of this device.
+func writeMarker(root string, id shoal.FolderID, dev shoal.DeviceID) error {
+	if err := os.MkdirAll(filepath.Join(root, shoal.ReservedName), 0o700); err != nil {
+		return err
+	}
+	data, err := json.Marshal(marker{Folder: id.String(), Device: dev.String()})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(markerPath(root), append(data, '\n'), 0o600)
+}

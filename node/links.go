@@ -1,0 +1,221 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"time"
+
+	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/blockexchange"
+	"github.com/shoalmesh/shoal/index"
+	"github.com/shoalmesh/shoal/mesh"
+	"github.com/shoalmesh/shoal/node/control"
+	"github.com/shoalmesh/shoal/p2p"
+)
+
+// followLinks tells the exchanges which devices are there.
+func (n *Node) followLinks(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e, ok := <-n.host.Events():
+			if !ok {
+				return nil
+			}
+			n.linkChanged(e)
+		}
+	}
+}
+
+func (n *Node) linkChanged(e p2p.Event) {
+	name := n.deviceName(e.Device)
+	if e.Up {
+		n.blocks.PeerUp(e.Device, n.cost(e.Device))
+		n.exchange.PeerUp(e.Device)
+		n.event(control.Event{Kind: control.EventConnected, Device: name, Message: "is connected."})
+		n.rememberAddresses()
+	} else {
+		n.blocks.PeerDown(e.Device)
+		n.exchange.PeerDown(e.Device)
+		n.event(control.Event{Kind: control.EventDisconnected, Device: name, Message: "is not connected any more."})
+	}
+	n.changed.ring()
+}
+
+func (n *Node) cost(dev shoal.DeviceID) blockexchange.Cost {
+	for _, p := range n.host.Peers() {
+		if p.Device != dev {
+			continue
+		}
+		switch p.Transport {
+		case p2p.TransportLAN:
+			return blockexchange.CostLAN
+		case p2p.TransportDirect:
+			return blockexchange.CostDirect
+		}
+	}
+	return blockexchange.CostRelay
+}
+
+// setMembers tells the network whom to stay connected with, and where they were last seen.
+func (n *Node) setMembers() {
+	known := n.settings.Get().Addresses
+	members := map[shoal.DeviceID][]string{}
+	if n.roster.State().Admitted(n.self()) {
+		for _, d := range n.others() {
+			addrs := append(n.host.KnownAddrs(d.ID), known[d.ID.String()]...)
+			members[d.ID] = append(addrs, n.cfg.Bootstrap...)
+		}
+	}
+	n.host.SetMembers(members)
+}
+
+// rememberAddresses saves where the others were seen, for the next start.
+func (n *Node) rememberAddresses() {
+	seen := map[string][]string{}
+	for _, d := range n.others() {
+		if a := n.host.KnownAddrs(d.ID); len(a) > 0 {
+			seen[d.ID.String()] = a
+		}
+	}
+	if len(seen) == 0 {
+		return
+	}
+	if err := n.settings.Update(func(s *settingsDoc) {
+		for dev, a := range seen {
+			s.Addresses[dev] = a
+		}
+	}); err != nil {
+		n.log.Warn("save addresses", "err", err)
+	}
+}
+
+// rosterGrew says that there are new statements.
+func (n *Node) rosterGrew() {
+	select {
+	case n.rosterCh <- struct{}{}:
+	default:
+	}
+}
+
+// followRoster carries out what new statements mean: members, doors, keys. The exchange applies the cuts.
+func (n *Node) followRoster(ctx context.Context) error {
+	seen := map[shoal.DeviceID]bool{}
+	for _, d := range n.roster.State().Devices() {
+		seen[d.ID] = d.Revoked
+	}
+	n.tend()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-n.rosterCh:
+		}
+		n.exchange.NotifyRoster()
+		n.setMembers()
+		n.announce(seen)
+		n.tend()
+		n.changed.ring()
+	}
+}
+
+// announce makes an event of each device that came or was revoked, and ends the links with those that were.
+func (n *Node) announce(seen map[shoal.DeviceID]bool) {
+	for _, d := range n.roster.State().Devices() {
+		revoked, known := seen[d.ID]
+		seen[d.ID] = d.Revoked
+		switch {
+		case !known && !d.Revoked:
+			n.event(control.Event{Kind: control.EventAdmitted, Device: d.Name, Message: "is in the mesh as " + d.Role.String() + "."})
+		case d.Revoked && !revoked:
+			n.event(control.Event{Kind: control.EventRevoked, Device: d.Name, Message: "was put out of the mesh."})
+			n.host.Disconnect(d.ID)
+		}
+	}
+}
+
+// tend makes what the mesh lacks and this device can give: epochs after a revocation, keys for devices admitted elsewhere.
+func (n *Node) tend() {
+	made := 0
+	err := n.roster.Update(func(r *mesh.Roster) (err error) {
+		made, err = r.Tend(n.id, time.Now(), rand.Reader)
+		return err
+	})
+	if err != nil {
+		n.log.Warn("tend the roster", "err", err)
+	}
+	if made > 0 {
+		n.exchange.NotifyRoster()
+	}
+}
+
+// rosterDoor lets the exchange read and extend the roster.
+type rosterDoor struct{ n *Node }
+
+func (d rosterDoor) Heads() []mesh.Hash               { return d.n.roster.Heads() }
+func (d rosterDoor) Has(h mesh.Hash) bool             { return d.n.roster.Has(h) }
+func (d rosterDoor) Since(heads []mesh.Hash) [][]byte { return d.n.roster.Since(heads) }
+
+func (d rosterDoor) Add(_ context.Context, raw [][]byte) error {
+	grew, err := d.n.roster.Add(raw)
+	if grew {
+		d.n.rosterGrew()
+	}
+	return err
+}
+
+// recordsCame wakes the folder whose records grew.
+func (n *Node) recordsCame(f shoal.FolderID, a index.Accepted) {
+	if run := n.folder(f); run != nil {
+		run.wake()
+	}
+	for _, p := range a.Problems {
+		n.log.Warn("a record was set aside", "path", string(p.Path), "err", p.Message)
+	}
+	n.changed.ring()
+}
+
+// journalShown passes on that a peer has shown its position in this device's own journal.
+func (n *Node) journalShown(f shoal.FolderID, _ shoal.DeviceID, same bool) {
+	run := n.folder(f)
+	if run == nil {
+		return
+	}
+	select {
+	case run.proof <- same:
+	default:
+	}
+}
+
+func (n *Node) forked(f shoal.FolderID, fork *index.ForkError) {
+	n.log.Error("a device signed two histories", "err", fork)
+	n.event(control.Event{
+		Kind: control.EventProblem, Device: n.deviceName(fork.Journal.Device),
+		Message: "has signed two different histories of one journal: it may be a resumed copy of a running machine, or malice. Both are kept as evidence.",
+	})
+	_ = f
+}
+
+// exceptions lists what this device has not applied, for its status.
+func (n *Node) exceptions(f shoal.FolderID, tx *index.Tx) ([]index.Exception, bool, error) {
+	paths, err := tx.Needs("", index.MaxExceptions+1)
+	if err != nil || len(paths) > index.MaxExceptions {
+		return nil, false, err
+	}
+	excused := map[shoal.Path]string{}
+	if run := n.folder(f); run != nil {
+		excused = run.snapshot().Excused
+	}
+	list := make([]index.Exception, len(paths))
+	for i, p := range paths {
+		list[i] = index.Exception{Path: p, Reason: index.ReasonOwed}
+		switch excused[p] {
+		case "excluded":
+			list[i].Reason = index.ReasonExcluded
+		case "error":
+			list[i].Reason = index.ReasonError
+		}
+	}
+	return list, true, nil
+}

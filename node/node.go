@@ -1,0 +1,291 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/block"
+	"github.com/shoalmesh/shoal/blockexchange"
+	"github.com/shoalmesh/shoal/folder"
+	"github.com/shoalmesh/shoal/index"
+	"github.com/shoalmesh/shoal/indexexchange"
+	"github.com/shoalmesh/shoal/mesh"
+	"github.com/shoalmesh/shoal/node/control"
+	"github.com/shoalmesh/shoal/node/eventlog"
+	"github.com/shoalmesh/shoal/node/rosterfile"
+	"github.com/shoalmesh/shoal/node/settings"
+	"github.com/shoalmesh/shoal/p2p"
+)
+
+type (
+	settingsDoc       = settings.Settings
+	settingsFolderDoc = settings.Folder
+)
+
+// Node is one running device. What is set once is built by open, in the order of the fields, and closed in reverse.
+type Node struct {
+	cfg Config
+	log *slog.Logger
+
+	home     *control.Home
+	id       *mesh.Identity
+	settings *settings.Store
+	events   *eventlog.Log
+	roster   *rosterfile.Store
+	db       *index.DB
+	host     *p2p.Host
+	blocks   *blockexchange.Exchange
+	exchange *indexexchange.Exchange
+
+	small   *smallBlocks
+	guests  guestDesk
+	changed bell // something that a wait may hang on changed
+	stop    context.CancelFunc
+	traffic trafficMeter
+	created bool // this run made the mesh
+	joining bool // this run joined one
+	rebuilt bool // the database was damaged and begun anew
+
+	mu       sync.Mutex
+	folders  map[shoal.FolderID]*folderRun // guarded by mu
+	running  context.Context               // guarded by mu; of the folders; nil before they may start
+	runs     sync.WaitGroup                // folders' goroutines
+	rosterCh chan struct{}                 // depth 1: the roster grew
+}
+
+// Run makes or joins a mesh if this home is new, then runs the device until ctx ends or it is told to stop. Errors that a person can do something
+// about are *control.Error.
+func Run(ctx context.Context, c Config) (err error) {
+	c = c.withDefaults()
+	if err := c.Validate(); err != nil {
+		return control.Errorf(control.CodeUsage, "%w", err)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	n := &Node{cfg: c, log: c.Log, small: newSmallBlocks(), folders: map[shoal.FolderID]*folderRun{}, stop: stop, rosterCh: make(chan struct{}, 1)}
+	defer func() { err = errors.Join(err, n.close()) }()
+	if err := n.open(ctx); err != nil {
+		return err
+	}
+	return n.run(ctx)
+}
+
+// open builds everything that does not run yet.
+func (n *Node) open(ctx context.Context) (err error) {
+	if n.home, err = control.OpenHome(n.cfg.Home); err != nil {
+		return err
+	}
+	if n.id, err = n.loadIdentity(); err != nil {
+		return err
+	}
+	if n.settings, err = settings.Open(n.cfg.file(settingsFile)); err != nil {
+		return err
+	}
+	if n.events, err = eventlog.Open(n.cfg.file(eventsFile), time.Now); err != nil {
+		return err
+	}
+	if n.roster, err = rosterfile.Open(n.cfg.file(rosterFile), n.id); err != nil {
+		return err
+	}
+	fresh := n.roster.State().Mesh() == (shoal.MeshID{})
+	if fresh && n.cfg.Service {
+		return control.Errorf(control.CodeFailed, "this home holds no device yet: run `shoal up` once first")
+	}
+	if n.host, err = p2p.New(p2p.Config{
+		Identity: n.id, Listen: n.cfg.Listen, MDNS: !n.cfg.NoMDNS, Log: n.log, Gate: n.admits,
+	}); err != nil {
+		return fmt.Errorf("start the network: %w", err)
+	}
+	switch {
+	case fresh && n.cfg.Join != "":
+		err = n.join(ctx)
+	case fresh:
+		err = n.create()
+	case n.cfg.Join != "":
+		err = control.Errorf(control.CodeUsage, "this device is in a mesh already; use another --home to make a second device")
+	}
+	if err != nil {
+		return err
+	}
+	if err := n.openDatabase(); err != nil {
+		return err
+	}
+	n.openExchanges()
+	return nil
+}
+
+func (n *Node) loadIdentity() (*mesh.Identity, error) {
+	id, err := mesh.LoadIdentity(n.cfg.file(keyFile))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return id, err
+	}
+	if id, err = mesh.NewIdentity(rand.Reader); err != nil {
+		return nil, err
+	}
+	return id, id.Save(n.cfg.file(keyFile))
+}
+
+// openDatabase opens the index; a damaged one is moved aside and rebuilt from disk and peers, in a new journal.
+func (n *Node) openDatabase() error {
+	path := n.cfg.file(databaseFile)
+	_, statErr := os.Stat(path)
+	lost := errors.Is(statErr, fs.ErrNotExist) && len(n.settings.Get().Folders) > 0
+	db, err := index.Open(path, index.Options{})
+	var damaged *index.DamagedError
+	if errors.As(err, &damaged) {
+		aside := fmt.Sprintf("%s.damaged-%s", path, time.Now().UTC().Format("20060102T150405"))
+		n.log.Error("the database is damaged; it is kept aside and rebuilt", "err", err, "aside", aside)
+		if err := os.Rename(path, aside); err != nil {
+			return fmt.Errorf("move the damaged database aside: %w", err)
+		}
+		n.event(control.Event{Kind: control.EventProblem, Message: "The database was damaged. It was moved to " + aside + " and is rebuilt from the disk and from other devices."})
+		lost = true
+		db, err = index.Open(path, index.Options{})
+	}
+	if err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	n.db, n.rebuilt = db, lost
+	if lost {
+		return n.settings.Update(func(s *settingsDoc) {
+			for i := range s.Folders {
+				s.Folders[i].Joined = false
+			}
+		})
+	}
+	return nil
+}
+
+func (n *Node) openExchanges() {
+	n.blocks = blockexchange.New(blockexchange.Config{
+		Host: n.host, Source: blockSource{n}, Keys: n.roster.Keys, Log: n.log,
+		Allow: func(dev shoal.DeviceID, f shoal.FolderID) bool { return n.roster.State().Admitted(dev) },
+	})
+	n.exchange = indexexchange.New(indexexchange.Config{
+		Device: n.self(), Host: n.host, Folders: folderSet{n}, Roster: rosterDoor{n}, Small: n, Log: n.log,
+		Exceptions: n.exceptions,
+		Effects: indexexchange.Effects{
+			Changed: n.recordsCame, Proof: n.journalShown,
+			Status: func(shoal.FolderID, shoal.DeviceID) { n.changed.ring() },
+			Fork:   n.forked,
+			LeftOut: func(peer shoal.DeviceID, reason error) {
+				n.event(control.Event{Kind: control.EventProblem, Device: n.deviceName(peer), Message: "is not asked for records any more for now: " + reason.Error()})
+			},
+		},
+	})
+}
+
+// run starts everything, says that it is ready, and waits for the end.
+func (n *Node) run(ctx context.Context) error {
+	listener, err := n.home.Listen()
+	if err != nil {
+		return err
+	}
+	server, err := control.NewServer(n.backend(), n.log)
+	if err != nil {
+		return err
+	}
+	n.host.SetMesh(n.roster.State().Mesh())
+	n.host.SetAdmitter(n.admit)
+
+	g := newGroup(ctx)
+	folderCtx, stopFolders := context.WithCancel(g.ctx)
+	defer stopFolders()
+	g.run("network", n.host.Run)
+	g.run("block exchange", n.blocks.Run)
+	g.run("index exchange", n.exchange.Run)
+	g.run("links", n.followLinks)
+	g.run("roster", n.followRoster)
+	g.run("control", func(ctx context.Context) error { return server.Serve(ctx, listener) })
+	n.startFolders(folderCtx)
+	n.setMembers()
+	g.run("first steps", n.firstSteps)
+	err = g.wait()
+	stopFolders()
+	n.runs.Wait()
+	n.rememberAddresses()
+	return err
+}
+
+// close gives everything back, in reverse.
+func (n *Node) close() error {
+	var errs []error
+	if n.host != nil {
+		errs = append(errs, n.host.Close())
+	}
+	if n.db != nil {
+		errs = append(errs, n.db.Close())
+	}
+	if n.roster != nil {
+		errs = append(errs, n.roster.Close())
+	}
+	if n.events != nil {
+		errs = append(errs, n.events.Close())
+	}
+	if n.home != nil {
+		errs = append(errs, n.home.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (n *Node) self() shoal.DeviceID { return n.id.Device() }
+
+func (n *Node) event(e control.Event) { n.events.Add(e) }
+
+// admits is the network's gate: who is in the mesh may talk to this device.
+func (n *Node) admits(dev shoal.DeviceID) bool {
+	s := n.roster.State()
+	return s.Admitted(dev) && s.Admitted(n.self())
+}
+
+// others are the devices of the mesh but this one, without those that were revoked.
+func (n *Node) others() []mesh.Device {
+	var out []mesh.Device
+	for _, d := range n.roster.State().Devices() {
+		if d.ID != n.self() && !d.Revoked {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+func (n *Node) deviceName(id shoal.DeviceID) string {
+	if d, ok := n.roster.State().Device(id); ok {
+		return d.Name
+	}
+	return id.Short()
+}
+
+// blockSource serves blocks from the folders.
+type blockSource struct{ n *Node }
+
+func (s blockSource) Block(ctx context.Context, w blockexchange.Want) ([]byte, error) {
+	data, err := s.n.readBlock(ctx, w.Folder, folder.Want{
+		Block: w.Block, Size: w.Size, Epoch: w.Epoch, Record: w.Hint.Record, Index: w.Hint.Index, Part: w.Hint.Part,
+	})
+	if err != nil {
+		return nil, blockexchange.ErrAbsent
+	}
+	return data, nil
+}
+
+// readBlock reads a block of a folder on this disk into memory of its own.
+func (n *Node) readBlock(ctx context.Context, f shoal.FolderID, w folder.Want) ([]byte, error) {
+	run := n.folder(f)
+	if run == nil || w.Size > block.MaxSize {
+		return nil, blockexchange.ErrAbsent
+	}
+	open := run.current.Load()
+	if open == nil {
+		return nil, blockexchange.ErrAbsent
+	}
+	return open.engine.Block(ctx, w, make([]byte, w.Size))
+}

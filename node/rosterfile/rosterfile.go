@@ -1,0 +1,223 @@
+// Package rosterfile keeps a mesh's roster on disk and in memory: the statements in an append-only file, and the set they make.
+//
+// The file is apart from the index, so that a device whose database is damaged still knows who it is and whom it trusts.
+// Layout: per statement its length (4 bytes, big-endian), its CRC-32 (IEEE, 4 bytes), its bytes. A torn tail is cut off.
+// Store is safe for concurrent use.
+package rosterfile
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"sync"
+
+	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/mesh"
+)
+
+// maxStatement bounds one statement in the file, in bytes; the roster format allows less.
+const maxStatement = 1 << 20
+
+// maxFile bounds the file, in bytes.
+const maxFile = 1 << 30
+
+// Store is a roster and its file.
+type Store struct {
+	id *mesh.Identity
+
+	mu      sync.Mutex
+	file    *os.File                            // guarded by mu; open for appending
+	roster  *mesh.Roster                        // guarded by mu
+	written map[[32]byte]bool                   // guarded by mu; SHA-256 of the statements in the file
+	state   *mesh.State                         // guarded by mu; of roster
+	keys    map[shoal.FolderID]*mesh.FolderKeys // guarded by mu; of state
+}
+
+// Open reads the file at path, or begins an empty one. id opens names and keys.
+func Open(path string, id *mesh.Identity) (*Store, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open roster: %w", err)
+	}
+	s := &Store{id: id, file: f, roster: mesh.NewRoster(), written: map[[32]byte]bool{}}
+	if err := s.load(); err != nil {
+		return nil, errors.Join(fmt.Errorf("read roster %s: %w", path, err), f.Close())
+	}
+	s.evaluate()
+	return s, nil
+}
+
+func (s *Store) load() error {
+	st, err := s.file.Stat()
+	if err != nil {
+		return err
+	}
+	if st.Size() > maxFile {
+		return fmt.Errorf("%d bytes: too large", st.Size())
+	}
+	data, err := io.ReadAll(s.file)
+	if err != nil {
+		return err
+	}
+	good := 0
+	for {
+		raw, n := next(data[good:])
+		if n == 0 {
+			break
+		}
+		if _, err := s.roster.Add(raw); err != nil {
+			return fmt.Errorf("statement %d: %w", len(s.written), err)
+		}
+		s.written[sha256.Sum256(raw)] = true
+		good += n
+	}
+	if err := s.file.Truncate(int64(good)); err != nil {
+		return err
+	}
+	_, err = s.file.Seek(int64(good), io.SeekStart)
+	return err
+}
+
+// next returns the first statement in data and its length with header; 0 when there is none that is whole.
+func next(data []byte) (raw []byte, n int) {
+	if len(data) < 8 {
+		return nil, 0
+	}
+	size := int(binary.BigEndian.Uint32(data))
+	if size == 0 || size > maxStatement || len(data) < 8+size {
+		return nil, 0
+	}
+	raw = data[8 : 8+size]
+	if crc32.ChecksumIEEE(raw) != binary.BigEndian.Uint32(data[4:]) {
+		return nil, 0
+	}
+	return raw, 8 + size
+}
+
+// Update changes the roster and makes what was added durable before it returns. When fn fails nothing is saved, but what it
+// added to the roster stays in memory until the next Update.
+func (s *Store) Update(fn func(r *mesh.Roster) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.roster.Count()
+	err := fn(s.roster)
+	if s.roster.Count() == before {
+		return err
+	}
+	return errors.Join(err, s.save())
+}
+
+// save appends the statements that the file lacks, and syncs.
+func (s *Store) save() error {
+	var out []byte
+	for _, raw := range s.roster.Statements() {
+		h := sha256.Sum256(raw)
+		if s.written[h] {
+			continue
+		}
+		s.written[h] = true
+		out = binary.BigEndian.AppendUint32(out, uint32(len(raw)))
+		out = binary.BigEndian.AppendUint32(out, crc32.ChecksumIEEE(raw))
+		out = append(out, raw...)
+	}
+	if _, err := s.file.Write(out); err != nil {
+		return fmt.Errorf("save roster: %w", err)
+	}
+	if err := s.file.Sync(); err != nil {
+		return fmt.Errorf("save roster: %w", err)
+	}
+	s.evaluate()
+	return nil
+}
+
+// Replace puts another roster in the place of an empty one: that of a mesh just made or joined.
+func (s *Store) Replace(r *mesh.Roster) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.roster.Count() > 0 {
+		return errors.New("this device is in a mesh already")
+	}
+	s.roster = r
+	return s.save()
+}
+
+// evaluate caches what the statements say. The caller holds mu, or is Open.
+func (s *Store) evaluate() {
+	s.roster.OpenNames(s.id)
+	s.state = s.roster.State()
+	s.keys = map[shoal.FolderID]*mesh.FolderKeys{}
+	for _, f := range s.state.Folders() {
+		if k, err := s.roster.FolderKeys(s.id, f.ID); err == nil {
+			s.keys[f.ID] = k
+		}
+	}
+}
+
+// State returns what the statements say now.
+func (s *Store) State() *mesh.State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state
+}
+
+// Keys returns the keys of a folder; nil when this device has none.
+func (s *Store) Keys(f shoal.FolderID) *mesh.FolderKeys {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.keys[f]
+}
+
+// View runs fn with the roster; fn must not change it.
+func (s *Store) View(fn func(r *mesh.Roster)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fn(s.roster)
+}
+
+// Heads returns the roster's heads.
+func (s *Store) Heads() []mesh.Hash {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.roster.Heads()
+}
+
+// Has tells whether a statement is here.
+func (s *Store) Has(h mesh.Hash) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.roster.Has(h)
+}
+
+// Since returns the statements that somebody who has heads lacks.
+func (s *Store) Since(heads []mesh.Hash) [][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.roster.Since(heads)
+}
+
+// Add takes in statements from elsewhere and tells whether any was new; those are durable then. The error is of the first one that
+// nobody honest would have sent.
+func (s *Store) Add(raw [][]byte) (grew bool, err error) {
+	uerr := s.Update(func(r *mesh.Roster) error {
+		for _, stmt := range raw {
+			added, aerr := r.Add(stmt)
+			grew = grew || added
+			if aerr != nil && err == nil {
+				err = aerr
+			}
+		}
+		return nil
+	})
+	return grew, errors.Join(err, uerr)
+}
+
+// Close closes the file.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.file.Close()
+}
