@@ -171,7 +171,7 @@ func (in *inotify) changed(n *node, mask uint32, name string) error {
 	case mask&(unix.IN_CLOSE_WRITE|unix.IN_DELETE|unix.IN_MOVED_FROM) != 0:
 		n.setPending(name, false)
 	}
-	in.mark(n, false)
+	in.mark(n)
 	return nil
 }
 
@@ -193,29 +193,30 @@ func (in *inotify) folderChanged(n *node, mask uint32, name string) {
 		if c := n.children[name]; c != nil {
 			in.tree.detach(c)
 		}
-		in.mark(n, false)
+		in.mark(n)
 	case mask&(unix.IN_MOVED_TO|unix.IN_CREATE) != 0:
 		p, ok := in.tree.path(n)
 		if !ok {
 			return // found again when its parent is walked
 		}
 		child := join(p, name)
-		if !in.w.skip(child) && in.walkFrom(n, name, child) {
+		come := !in.w.skip(child) && in.walkFrom(n, name, child)
+		in.mark(n)
+		if come { // after its parent, so that its place is known
 			in.w.mark(child, flags{deep: true, settled: true})
 		}
-		in.mark(n, false)
 	default:
-		in.mark(n, false)
+		in.mark(n)
 		if name == "" && n.parent != nil {
-			in.mark(n.parent, false) // the parent's listing tells modes and times
+			in.mark(n.parent) // the parent's listing tells modes and times
 		}
 	}
 }
 
 // mark reports n, if it is in the tree.
-func (in *inotify) mark(n *node, deep bool) {
+func (in *inotify) mark(n *node) {
 	if p, ok := in.tree.path(n); ok {
-		in.w.mark(p, flags{deep: deep, settled: len(n.pending) == 0})
+		in.w.mark(p, flags{settled: len(n.pending) == 0})
 	}
 }
 

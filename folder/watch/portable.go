@@ -129,27 +129,24 @@ func (p *portable) event(e fsnotify.Event) error {
 		p.moved = p.moved || e.Has(fsnotify.Rename)
 		delete(p.watched, at)
 	}
-	if e.Has(fsnotify.Create) && !p.w.skip(at) {
-		p.arrived(at)
-	}
+	come := e.Has(fsnotify.Create) && !p.w.skip(at) && p.arrived(at)
 	p.w.mark(string(shoal.Path(at).Parent()), flags{})
 	if p.watched[at] {
-		p.w.mark(at, flags{})
+		p.w.mark(at, flags{deep: come})
 	}
 	return nil
 }
 
 // arrived watches at and everything in it, if it is a folder.
-func (p *portable) arrived(at string) {
+func (p *portable) arrived(at string) bool {
 	fi, err := os.Lstat(p.w.path(at))
-	if err != nil || !fi.IsDir() {
-		return
+	if err != nil || !fi.IsDir() || p.add(at) != nil {
+		p.w.setBlind(p.blind, p.why)
+		return false
 	}
-	if p.add(at) == nil {
-		p.descend(at)
-		p.w.mark(at, flags{deep: true})
-	}
+	p.descend(at)
 	p.w.setBlind(p.blind, p.why)
+	return true
 }
 
 func (p *portable) descend(dir string) {
