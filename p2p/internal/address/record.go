@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// addressLabel is the signing label of address records.
-	addressLabel = "addresses"
+	// label is the signing label of address records.
+	label = "addresses"
 	// MaxRecordBytes bounds an encoded, signed address record.
 	MaxRecordBytes = 8 << 10
 )
@@ -61,7 +61,7 @@ func Sign(id *mesh.Identity, timeMS int64, addrs []ma.Multiaddr) (*Record, error
 	if err != nil {
 		return nil, fmt.Errorf("encode address record: %w", err)
 	}
-	r.Raw = &wire.Signed{Body: raw, Signature: id.Sign(addressLabel, raw)}
+	r.Raw = &wire.Signed{Body: raw, Signature: id.Sign(label, raw)}
 	return r, nil
 }
 
@@ -89,7 +89,7 @@ func Open(s *wire.Signed) (*Record, error) {
 	if err := r.Validate(); err != nil {
 		return nil, err
 	}
-	if !mesh.Verify(r.Device, addressLabel, s.Body, s.Signature) {
+	if !mesh.Verify(r.Device, label, s.Body, s.Signature) {
 		return nil, fmt.Errorf("address record of %s: %w", r.Device.Short(), ErrForged)
 	}
 	return r, nil
