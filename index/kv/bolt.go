@@ -61,18 +61,46 @@ func Open(path string, o BoltOptions) (*Bolt, error) {
 			return nil, err
 		}
 	}
+	if err := verify(path); err != nil {
+		if locked(path) {
+			return nil, ErrLocked // it was read while another process wrote
+		}
+		return nil, fmt.Errorf("verify: %w", err)
+	}
 	b := &Bolt{path: path, fill: o.Fill}
 	if b.fill == nil {
 		b.fill = func(string) float64 { return bbolt.DefaultFillPercent }
 	}
+	var file *os.File
+	options.OpenFile = func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
+		file, err = os.OpenFile(name, flag, mode)
+		return file, err
+	}
 	err := catch(func() (err error) {
+		defer markDamage()
 		b.db, err = bbolt.Open(path, 0o600, options)
 		return err
 	})
 	if err != nil {
+		if errors.Is(err, ErrDamaged) && file != nil {
+			_ = file.Close() // bbolt panicked; so at least its lock ends
+		}
 		return nil, openError(err)
 	}
 	return b, nil
+}
+
+// locked tells whether another process has the file open for writing.
+func locked(path string) bool {
+	err := catch(func() error {
+		defer markDamage()
+		db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: lockTimeout})
+		if err != nil {
+			return err
+		}
+		return db.Close()
+	})
+	return errors.Is(err, bolterrors.ErrTimeout)
 }
 
 func openError(err error) error {
@@ -124,12 +152,27 @@ func (b *Bolt) Sync() error {
 	return b.db.Sync()
 }
 
-// Close waits for running transactions. After damage the file is left as it is: bbolt's locks may be held for ever.
+// Close waits for running transactions and writes the list of free pages, which commits leave out, so that the next Open need
+// not look for them. After damage the file is left as it is: bbolt's locks may be held for ever.
 func (b *Bolt) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.closed.Swap(true) || b.broken.Load() != nil {
 		return nil
 	}
-	return b.db.Close()
+	return catch(func() error {
+		defer markDamage()
+		return errors.Join(b.writeFreePages(), b.db.Close())
+	})
+}
+
+func (b *Bolt) writeFreePages() error {
+	b.db.NoFreelistSync = false
+	tx, err := b.db.Begin(true)
+	if err != nil {
+		return err
+	}
+	return tx.Commit()
 }
 
 func (b *Bolt) usable() error {
