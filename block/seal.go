@@ -41,11 +41,12 @@ const (
 )
 
 // Seal appends the sealed form of plaintext to dst and returns the longer slice. id must be plaintext's block ID, which the
-// caller has computed already; under a wrong one nobody can open the result. rand gives the nonce and must be good: two
-// equal nonces under one key, epoch and ID betray both plaintexts, if these differ, which they do not.
+// caller has computed already; under a wrong one nobody can open the result. rand gives the nonce and must be cryptographic:
+// a nonce that comes twice for one block lets whoever sees both forge that block's tag (the keyed hash still stops it in Open).
 //
-// It allocates the AES key schedule (about 1.5 KiB) and, where dst lacks room, dst: 64 KiB more than MaxSealed is always
-// enough. Safe for concurrent use. Errors: ErrSize; what rand returned. On error dst's own bytes are unchanged.
+// It allocates the AES key schedule, 1.3 KiB in two pieces (crypto/aes has no way to change a key), and, where dst lacks room,
+// dst: MaxSealed + 64 KiB is always enough. Safe for concurrent use. Errors: ErrSize; what rand returned. On error dst's own bytes
+// are unchanged.
 func Seal(dst []byte, key SealKey, epoch shoal.EpochID, id ID, plaintext []byte, c Compression, rand io.Reader) ([]byte, error) {
 	if len(plaintext) == 0 || len(plaintext) > MaxSize {
 		return nil, fmt.Errorf("seal %d bytes: %w", len(plaintext), ErrSize)
