@@ -154,7 +154,7 @@ func describe(s *State) string {
 
 func history(t *rapid.T, tb testing.TB) *crowd {
 	c := newCrowd(t, tb)
-	for range rapid.IntRange(5, 40).Draw(t, "statements") {
+	for range rapid.IntRange(5, 30).Draw(t, "statements") {
 		c.act()
 	}
 	return c

@@ -13,7 +13,7 @@ import (
 // rawOf encodes and signs a statement without any check: what a hostile program can make.
 func rawOf(tb testing.TB, by Signer, s *statement) []byte {
 	tb.Helper()
-	if s.kind == 0 && s.payload != nil {
+	if _, is := s.payload.(unknown); !is && s.kind == 0 {
 		s.kind = kindOf(s.payload)
 	}
 	body, err := s.encodeBody()
@@ -162,24 +162,20 @@ func TestHeldStatementsCountForNothingAndAreAskedFor(t *testing.T) {
 }
 
 func TestHeldStatementsAreBoundedAndTheOldestGo(t *testing.T) {
-	ann := newMesh(t, "ann")
-	bob := ann.admits("bob", RoleMember)
-	name := sealedName{epoch: ann.current(meshScope).ID, box: make([]byte, boxOverhead+namePadding)}
-	var first Hash
-	for i := range maxHeld + 100 {
-		s := bob.drafted(rename{device: bob.Device(), name: name})
-		s.previous, s.heads = Hash{1, byte(i), byte(i >> 8)}, nil
-		raw := rawOf(t, bob, s)
-		if added, err := ann.Add(raw); added || err != nil {
-			t.Fatalf("added %v, %v", added, err)
-		}
-		if i == 0 {
-			made, _ := decodeStatement(raw)
-			first = made.hash
-		}
+	h := newHeld()
+	number := func(i int) Hash { return Hash{1, byte(i), byte(i >> 8)} }
+	for i := range 3 * maxHeld {
+		h.hold(&statement{hash: number(i), raw: []byte{1}}, Hash{9, byte(i)})
 	}
-	if len(ann.held.byHash) != maxHeld || ann.held.has(first) || len(ann.held.waiting) != maxHeld || len(ann.held.oldest) > 2*maxHeld {
-		t.Errorf("%d held, the first still: %v", len(ann.held.byHash), ann.held.has(first))
+	if len(h.byHash) != maxHeld || h.bytes != maxHeld || h.has(number(2*maxHeld-1)) || !h.has(number(2*maxHeld)) {
+		t.Errorf("%d held, %d bytes", len(h.byHash), h.bytes)
+	}
+	waiting := 0
+	for _, list := range h.waiting {
+		waiting += len(list)
+	}
+	if waiting != maxHeld || len(h.oldest) > 2*maxHeld {
+		t.Errorf("%d wait, %d in line", waiting, len(h.oldest))
 	}
 }
 
@@ -234,7 +230,7 @@ func TestStatementOfAKindFromTheFutureIsKeptPassedOnAndIgnored(t *testing.T) {
 	}
 }
 
-func TestLargestStatementsFit(t *testing.T) {
+func TestLargestStatementsFitAndLargerOnesAreRefused(t *testing.T) {
 	ann := newMesh(t, "ann")
 	full := func(n int) (out []Hash) {
 		for i := range n {
@@ -255,6 +251,9 @@ func TestLargestStatementsFit(t *testing.T) {
 		sealed.list = append(sealed.list, envelope{epoch: shoal.EpochID(h), recipient: shoal.DeviceID{1}, sealed: make([]byte, envelopeBytes)})
 	}
 	chain := make([]byte, boxOverhead+lifeBytes+maxChained*chainEntryBytes)
+	if _, err := decodeStatement(make([]byte, MaxStatementBytes+1)); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("one byte more: %v", err)
+	}
 	for name, p := range map[string]payload{
 		"epoch":     newEpoch{number: 1 << 60, recipients: recipients, commitment: [32]byte{1}, chain: chain},
 		"revoke":    revoke{taking{device: shoal.DeviceID{1}, last: full(maxLast), cutLists: full(maxCutLists)}},

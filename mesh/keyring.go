@@ -14,6 +14,7 @@ type keyRing struct {
 	life    *lifeSecret
 	covered map[shoal.EpochID]bool // roots that the chain of another epoch in the ring holds
 	refused map[shoal.EpochID]int  // number of envelopes for an epoch that were tried in vain
+	emptied map[shoal.EpochID]bool // epochs from whose chain nothing more can be had
 
 	epochs, envelopes int // how many were there when the ring was last filled
 
@@ -30,7 +31,10 @@ func (r *Roster) ring(by Signer, f shoal.FolderID) *keyRing {
 	}
 	k := own[f]
 	if k == nil {
-		k = &keyRing{roots: map[shoal.EpochID]epochRoot{}, covered: map[shoal.EpochID]bool{}, refused: map[shoal.EpochID]int{}}
+		k = &keyRing{
+			roots: map[shoal.EpochID]epochRoot{}, covered: map[shoal.EpochID]bool{},
+			refused: map[shoal.EpochID]int{}, emptied: map[shoal.EpochID]bool{},
+		}
 		own[f] = k
 	}
 	epochs, sealed := len(r.epochs[f]), len(r.sealed[by.Device()])
@@ -54,8 +58,9 @@ func (r *Roster) fill(k *keyRing, by Signer, f shoal.FolderID) {
 		if !known {
 			root, known = r.openRoot(k, by, id, &e, envelopes[id])
 		}
-		if known {
-			r.openChain(k, id, root, &e)
+		if known && !k.emptied[id] {
+			k.roots[id] = root
+			k.emptied[id] = r.emptyChain(k, root, &e)
 		}
 	}
 }
@@ -87,35 +92,41 @@ func (r *Roster) openRoot(k *keyRing, by Signer, id shoal.EpochID, e *newEpoch, 
 	return epochRoot{}, false
 }
 
-// openChain takes over what the chain of an opened epoch holds, as far as it matches its commitments. Entries for epochs with no
-// lower number are passed over: no honest maker has them, and without them no two epochs can stand for each other.
-func (r *Roster) openChain(k *keyRing, id shoal.EpochID, root epochRoot, e *newEpoch) {
-	k.roots[id] = root
+// emptyChain takes over what the chain of an opened epoch holds, as far as it matches its commitments. It returns false when the
+// chain holds the root of an epoch that is not here yet.
+func (r *Roster) emptyChain(k *keyRing, root epochRoot, e *newEpoch) bool {
 	c, err := openChain(root, r.mesh, e)
 	if err != nil {
-		return // sealed by a faulty maker: the epoch's own root is good nevertheless
+		return true // sealed by a faulty maker: the epoch's own root is good nevertheless
 	}
 	if made := r.made[e.folder]; c.life != nil && k.life == nil && made != nil {
 		if c.life.commitment(r.mesh) == made.payload.(newFolder).lifeCommitment {
 			k.life = c.life
 		}
 	}
+	complete := true
 	for _, entry := range c.roots {
 		n := r.byHash[Hash(entry.epoch)]
-		if n == nil || n.kind != kindEpoch || !r.isExact(n) {
-			continue
+		complete = complete && n != nil
+		if n != nil && r.fitsChain(k, e, entry, n) {
+			k.roots[entry.epoch] = entry.root
+			k.covered[entry.epoch] = true
 		}
-		older := n.payload.(newEpoch)
-		if older.folder != e.folder || older.number >= e.number {
-			continue
-		}
-		known, ok := k.roots[entry.epoch]
-		if !ok && entry.root.commitment(r.mesh, e.folder) != older.commitment || ok && known != entry.root {
-			continue
-		}
-		k.roots[entry.epoch] = entry.root
-		k.covered[entry.epoch] = true
 	}
+	return complete
+}
+
+// fitsChain tells whether an entry of e's chain is the root of n. Entries for epochs with no lower number do not fit: no honest maker
+// has them, and without them no two epochs can stand for each other.
+func (r *Roster) fitsChain(k *keyRing, e *newEpoch, entry chainedRoot, n *node) bool {
+	older, is := n.payload.(newEpoch)
+	if !is || !r.isExact(n) || older.folder != e.folder || older.number >= e.number {
+		return false
+	}
+	if known, ok := k.roots[entry.epoch]; ok {
+		return known == entry.root
+	}
+	return entry.root.commitment(r.mesh, e.folder) == older.commitment
 }
 
 // chain returns what a new epoch's chain has to hold so that its root opens all that this ring has: first the roots that no

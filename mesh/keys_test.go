@@ -291,13 +291,13 @@ func TestRootOpensEverythingFromThePhrase(t *testing.T) {
 func TestOneEnvelopePerFolderOpensALongHistory(t *testing.T) {
 	ann := newMesh(t, "ann")
 	photos := ann.addsFolder("Photos")
-	const epochs = maxChained + 20 // more than one chain holds
+	epochs := maxChained + 20 // more than one chain holds
+	if testing.Short() {
+		epochs = 20
+	}
 	for range epochs - 1 {
 		_, err := ann.NewEpoch(ann.Identity, photos, ann.tick(), ann.dice)
 		ann.must(err)
-		if testing.Short() && ann.current(photos).Number == 20 {
-			break
-		}
 	}
 	bob := ann.admits("bob", RoleMember)
 	if got := len(bob.sealed[bob.Device()]); got != 2 { // the mesh itself, and Photos

@@ -36,8 +36,11 @@ func (r *Roster) Admit(by Signer, dev shoal.DeviceID, hpkePublic []byte, name st
 	if !role.Reads() {
 		return nil
 	}
-	_, err = r.giveKeys(by, dev, now)
-	return err
+	list, err := r.lackingKeys(by, dev)
+	if err != nil {
+		return err
+	}
+	return r.send(by, list, now)
 }
 
 func (r *Roster) checkNewDevice(dev shoal.DeviceID, hpkePublic []byte, role Role) error {

@@ -46,12 +46,16 @@ func (r *Roster) Tend(by Signer, now time.Time, rand io.Reader) (int, error) {
 	if _, err := r.renewEpochs(by, now, rand); err != nil {
 		return len(r.nodes) - before, fmt.Errorf("tend roster: %w", err)
 	}
+	var list []envelope
 	for _, d := range r.recipients(r.viewsOf(r.draft(by, now)).members) {
-		if _, err := r.giveKeys(by, d, now); err != nil {
+		some, err := r.lackingKeys(by, d)
+		if err != nil {
 			return len(r.nodes) - before, fmt.Errorf("tend roster: %w", err)
 		}
+		list = append(list, some...)
 	}
-	return len(r.nodes) - before, nil
+	err := r.send(by, list, now)
+	return len(r.nodes) - before, err
 }
 
 // scopes returns the mesh itself and its folders.
@@ -92,9 +96,9 @@ func (r *Roster) lacksEpoch(by Signer, ring *keyRing, f shoal.FolderID) bool {
 	return true
 }
 
-// giveKeys seals to a device (or the root) what by can open and nobody has sealed to it yet, so that with the chains it can open all
-// that by can.
-func (r *Roster) giveKeys(by Signer, to shoal.DeviceID, now time.Time) (made int, err error) {
+// lackingKeys seals to a device (or the root) what by can open and nobody has sealed to it yet, so that with the chains it can open
+// all that by can.
+func (r *Roster) lackingKeys(by Signer, to shoal.DeviceID) ([]envelope, error) {
 	given := map[shoal.EpochID]bool{}
 	e := r.evaluation()
 	for _, s := range r.sealed[to] {
@@ -112,10 +116,10 @@ func (r *Roster) giveKeys(by Signer, to shoal.DeviceID, now time.Time) (made int
 			}
 			sealed, err := r.sealRoot(n, ring.roots[id], to)
 			if err != nil {
-				return 0, err
+				return nil, err
 			}
 			list = append(list, sealed)
 		}
 	}
-	return len(list), r.send(by, list, now)
+	return list, nil
 }
