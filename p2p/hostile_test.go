@@ -55,6 +55,9 @@ func (n *testNet) works(a, b *testHost) {
 }
 
 func TestGarbageAndSilenceOnThePortDisturbNobody(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a second or more")
+	}
 	t.Parallel()
 	n := newTestNet(t)
 	a, b := n.host(nil, echo), n.host(nil)
@@ -167,6 +170,9 @@ func isTimeout(err error) bool {
 }
 
 func TestUnknownDevicesDoNotGetIn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a second or more")
+	}
 	t.Parallel()
 	n := newTestNet(t)
 	a, b := n.host(nil, echo), n.host(nil)
@@ -288,6 +294,9 @@ func (c *cutCable) carry(to, from net.Conn) {
 }
 
 func TestPulledCableShowsAsDown(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a second or more")
+	}
 	t.Parallel()
 	n := newTestNet(t)
 	apart := func(c *Config) { c.RuntimeDirs = []string{} }

@@ -199,10 +199,10 @@ func (g *joiner) prove(s *pairStream, inviter shoal.DeviceID, t *Ticket, c invit
 
 // takeOffer checks the inviter's offer against the ticket, or finishes the key exchange.
 func takeOffer(p *invite.Proof, o *wire.Offer, t *Ticket, finish func([]byte) ([]byte, error)) error {
-	p.Role, p.OfferPake = mesh.Role(min(o.GetRole(), 255)), o.GetPake()
-	if len(o.GetMesh()) != len(p.Mesh) || p.Role.Validate() != nil {
+	if o == nil {
 		return fmt.Errorf("offer: %w", ErrMalformed)
 	}
+	p.Role, p.OfferPake = mesh.Role(o.Role), o.Pake
 	copy(p.Mesh[:], o.Mesh)
 	if t != nil {
 		if p.Mesh != t.Mesh || p.Role != t.Role || len(p.OfferPake) != 0 {

@@ -19,8 +19,6 @@ import (
 
 const (
 	linkProtocol = "/shoal/link/1"
-	// maxLinkFrame bounds a frame on a link: the biggest is an address record.
-	maxLinkFrame = address.MaxRecordBytes + 256
 	// handshakeWait bounds the handshake of a link, the judging of a second connection included.
 	handshakeWait = 10 * time.Second
 	// probeWait is how long an older link may take to show that it lives when a second connection asks for its place.
@@ -123,18 +121,6 @@ func (l *link) send(m *wire.Link) error {
 	return WriteFrame(l.stream, raw)
 }
 
-func (l *link) receive() (*wire.Link, error) {
-	raw, err := ReadFrame(l.in, maxLinkFrame)
-	if err != nil {
-		return nil, err
-	}
-	var m wire.Link
-	if err := proto.Unmarshal(raw, &m); err != nil {
-		return nil, fmt.Errorf("link message: %w", ErrMalformed)
-	}
-	return &m, nil
-}
-
 // greet exchanges hellos: the dialing side speaks first.
 func (l *link) greet(ownRun uint64) error {
 	hello := &wire.Link{Kind: &wire.Link_Hello{Hello: &wire.Hello{Run: ownRun}}}
@@ -143,7 +129,7 @@ func (l *link) greet(ownRun uint64) error {
 			return err
 		}
 	}
-	m, err := l.receive()
+	m, err := receiveLink(l.in)
 	if err != nil {
 		return err
 	}
@@ -158,7 +144,7 @@ func (l *link) greet(ownRun uint64) error {
 
 // hearVerdict waits for the word of the device that decides.
 func (l *link) hearVerdict() error {
-	m, err := l.receive()
+	m, err := receiveLink(l.in)
 	if err != nil {
 		return err
 	}
@@ -285,7 +271,7 @@ func (l *link) write(heartbeat time.Duration) error {
 // read takes in what the other side says until the link breaks. accept gets each address record that verifies.
 func (l *link) read(accept func(*address.Record)) error {
 	for {
-		m, err := l.receive()
+		m, err := receiveLink(l.in)
 		if err != nil {
 			return err
 		}

@@ -13,16 +13,11 @@ import (
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/mesh"
-	"github.com/shoalmesh/shoal/p2p/internal/invite"
 	"github.com/shoalmesh/shoal/p2p/internal/wire"
 )
 
 const (
 	pairProtocol = "/shoal/pair/1"
-	// maxPairFrame bounds every pairing frame but the welcome.
-	maxPairFrame = 32 << 10
-	// maxWelcome bounds what an admitter gives the guest: a roster of a large mesh.
-	maxWelcome = 64 << 20
 	// pairStep bounds the wait for one message that needs no person.
 	pairStep = 20 * time.Second
 	// maxGuestName and maxGuestHPKE bound what a guest says of itself.
@@ -90,18 +85,7 @@ func (s *pairStream) receive(max int, wait time.Duration) (*wire.Pair, error) {
 		until = time.Now().Add(wait)
 	}
 	_ = s.SetReadDeadline(until)
-	raw, err := ReadFrame(s.in, max)
-	if err != nil {
-		return nil, err
-	}
-	var m wire.Pair
-	if err := proto.Unmarshal(raw, &m); err != nil {
-		return nil, fmt.Errorf("pairing message: %w", ErrMalformed)
-	}
-	if r := m.GetRefusal(); r != nil {
-		return nil, refusalError(r.Reason)
-	}
-	return &m, nil
+	return receivePair(s.in, max)
 }
 
 // errBusy: this guest is being served on another of its connections, perhaps a dead one. Trying again helps.
@@ -131,15 +115,4 @@ func (s *pairStream) refuse(r wire.Reason) {
 	_ = s.CloseWrite()
 	// Wait until the guest hangs up, so that the reason is not overtaken by the end of the connection.
 	_, _ = s.receive(maxPairFrame, pairStep)
-}
-
-// checkBegin holds the two shapes of a Begin.
-func checkBegin(b *wire.Begin) error {
-	ticket := len(b.GetInvite()) == 16 && b.GetNameplate() == 0 && len(b.GetPake()) == 0
-	code := len(b.GetInvite()) == 0 && b.GetNameplate() >= 1 && b.GetNameplate() <= invite.MaxPlate &&
-		len(b.GetPake()) > 0 && len(b.GetPake()) <= invite.MaxPake
-	if !ticket && !code {
-		return fmt.Errorf("pairing request: %w", ErrMalformed)
-	}
-	return nil
 }

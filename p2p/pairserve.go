@@ -132,12 +132,12 @@ func (h *Host) acceptPair(raw network.Stream) {
 // servePair runs the inviter's side of the protocol: begin, offer, proof, accept, welcome, done.
 func (h *Host) servePair(s *pairStream, guest shoal.DeviceID) error {
 	m, err := s.receive(maxPairFrame, pairStep)
-	if err != nil {
-		return err
-	}
 	begin := m.GetBegin()
-	if err := checkBegin(begin); err != nil {
+	if errors.Is(err, ErrMalformed) || err == nil && begin == nil {
 		s.refuse(wire.Reason_REASON_MALFORMED)
+		return ErrMalformed
+	}
+	if err != nil {
 		return err
 	}
 	i, reason := h.pairs.Find(begin, guest)
@@ -159,6 +159,9 @@ func (h *Host) servePair(s *pairStream, guest shoal.DeviceID) error {
 	}
 	if m, err = s.receive(maxPairFrame, pairStep); err != nil {
 		return err // no proof, so no guess: the guest has learnt nothing about the words
+	}
+	if m.GetProof() == nil {
+		return fmt.Errorf("proof: %w", ErrMalformed)
 	}
 	return h.judgeProof(s, i, p, m.GetProof())
 }
