@@ -2,6 +2,7 @@ package block
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"testing"
@@ -186,6 +187,31 @@ func TestChunkerCutsLikeTheModel(t *testing.T) {
 			rt.Fatalf("first block has %d bytes (%v), want %d", n, err, want)
 		}
 	})
+}
+
+// A cut at the first possible position needs the whole window before it; a file that has one is searched for.
+func TestFirstCutLooksAtTheWholeWindow(t *testing.T) {
+	data := pseudoRandom("window", 2*MinSize)
+	s := scanner{gear: gearFor(&testKey)}
+	window := data[MinSize-gearWindow : MinSize]
+	for n := uint32(0); ; n++ {
+		binary.LittleEndian.PutUint32(window[gearWindow-4:], n)
+		s.warm(window)
+		if s.state < weakLimit && s.strong(s.state) <= strictLimit {
+			break
+		}
+	}
+	if got := len(cut(t, data)[0]); got != MinSize {
+		t.Errorf("cut after %d bytes, want %d", got, MinSize)
+	}
+	// Of the first byte only the lowest bit of its table entry is left in the state, as the highest.
+	table, old := &s.gear.table, window[0]
+	for table[window[0]]&1 == table[old]&1 {
+		window[0]++
+	}
+	if got := len(cut(t, data)[0]); got == MinSize {
+		t.Error("the first byte of the window does not count")
+	}
 }
 
 func TestInsertionChangesFewBlocks(t *testing.T) {
