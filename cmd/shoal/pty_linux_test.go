@@ -111,15 +111,28 @@ func TestUpOnATerminalShowsPhraseAndQRCodeAndAsksWhoMayJoin(t *testing.T) {
 	}
 }
 
-func TestUpWithYesAsksNothing(t *testing.T) {
+func TestUpAsksNothingWithYesOrWhenStandardInputIsTheTicket(t *testing.T) {
+	for _, flags := range [][]string{{"--yes"}, {"--join", "-"}} {
+		p := sitDown(t)
+		var got daemonConfig
+		console := terminal.New(p.tty, p.tty, p.tty)
+		console.In = strings.NewReader("shoal1ticket")
+		a := &app{console: console, daemon: func(_ context.Context, c daemonConfig) error { got = c; return nil }}
+		if code := execute(t.Context(), a, append([]string{"up", t.TempDir(), "--home", t.TempDir()}, flags...)); code != 0 {
+			t.Errorf("%q: exit code %d", flags, code)
+		}
+		if got.Ask != nil || got.ShowPhrase == nil {
+			t.Errorf("%q: asks %v, shows the phrase %v", flags, got.Ask != nil, got.ShowPhrase != nil)
+		}
+	}
+}
+
+func TestTheQRCodeNeedsNoColours(t *testing.T) {
 	p := sitDown(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	end := p.starts(ctx, "up", t.TempDir(), "--home", t.TempDir(), "--yes", "--no-color")
 	shown := p.reads("Ctrl-C stops it.")
-	if strings.Contains(shown, "[y/n]") {
-		t.Errorf("a question was asked:\n%s", shown)
-	}
 	if !strings.Contains(shown, "█") || strings.Contains(shown, "\x1b[") {
 		t.Errorf("without colours the QR code is plain blocks:\n%q", shown)
 	}
