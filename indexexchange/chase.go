@@ -174,7 +174,7 @@ func (e *engine) dispatch(f *folder, j shoal.JournalID, c *chase) {
 	for len(c.todo) > 0 {
 		var best *peer
 		e.talking(f.id, func(p *peer, pf *peerFolder) {
-			if pf.known(j) >= c.head.seq && p.buckets < maxBuckets && e.mayAsk(p, pf, j) && (best == nil || p.buckets < best.buckets) {
+			if pf.pos[j].seq >= c.head.seq && p.buckets < maxBuckets && e.mayAsk(p, pf, j) && (best == nil || p.buckets < best.buckets) {
 				best = p
 			}
 		})
@@ -206,8 +206,9 @@ func (e *engine) refuse(p *peer, k journalKey, d time.Duration) {
 
 // expire takes back what was not answered in time, and tries again what was refused for a while.
 func (e *engine) expire() {
+	forgiven := e.forgive()
 	for _, f := range e.sortedFolders() {
-		again := e.expireRefusals(f)
+		again := e.expireRefusals(f) || forgiven
 		for _, j := range sortedJournals(f.chases) {
 			c := f.chases[j]
 			if at := c.deadline(); at.IsZero() || e.now.Before(at) {

@@ -83,7 +83,7 @@ func (c *Core) refresh(id shoal.FolderID) error {
 	err := f.View(func(tx *index.Tx) error {
 		for j, p := range tx.Frontier() {
 			if p.Seq > 0 {
-				ev.positions[j] = position{seq: p.Seq, head: p.HeadHash, time: p.Time}
+				ev.positions[j] = positionOf(p)
 			}
 		}
 		ev.own, ev.ownOpen = tx.Own()
@@ -94,6 +94,10 @@ func (c *Core) refresh(id shoal.FolderID) error {
 	}
 	c.apply(ev)
 	return nil
+}
+
+func positionOf(p index.JournalPos) position {
+	return position{seq: p.Seq, head: p.HeadHash, time: p.Time}
 }
 
 // RosterChanged applies the roster's cuts to every folder and tells every peer that the roster has changed.

@@ -59,17 +59,16 @@ type peer struct {
 	dev     shoal.DeviceID
 	ready   bool // the rosters are equal as far as this one needs: folders may be talked about
 	folders map[shoal.FolderID]*peerFolder
-	asks    int // open asks
-	buckets int // open buckets
+	untold  map[shoal.FolderID]struct{} // folders that changed here after the frontier was told and before the peer's came
+	asks    int                         // open asks
+	buckets int                         // open buckets
 }
 
 // peerFolder is what is known of a peer in a folder.
 type peerFolder struct {
-	pos     map[shoal.JournalID]position  // what it told
-	sent    map[shoal.JournalID]shoal.Seq // what it has beyond that: sent to it, or accepted from it
-	refused map[shoal.JournalID]refusal   // what is not to be asked of it
+	pos     map[shoal.JournalID]position // what it has, as it told last, or as was sent to it or came from it since
+	refused map[shoal.JournalID]refusal  // what is not to be asked of it
 
-	told    bool // it was sent statuses; statuses then are throttled
 	news    map[shoal.DeviceID]struct{}
 	newsAt  time.Time // when statuses were sent last
 	newsDue time.Time // when news are to be sent; zero: there are none
@@ -129,9 +128,6 @@ func (e *engine) fault(dev shoal.DeviceID, why error) {
 		f = new(faults)
 		e.faults[dev] = f
 	}
-	if !f.until.IsZero() && !e.now.Before(f.until) {
-		*f = faults{}
-	}
 	f.count++
 	if f.count < maxFaults || e.leftOut(dev) {
 		return
@@ -141,6 +137,17 @@ func (e *engine) fault(dev shoal.DeviceID, why error) {
 	if p := e.peer(dev); p != nil {
 		e.release(p)
 	}
+}
+
+// forgive lets those back in whose time is over. It tells whether there was one.
+func (e *engine) forgive() (some bool) {
+	for dev, f := range e.faults {
+		if !f.until.IsZero() && !e.now.Before(f.until) {
+			delete(e.faults, dev)
+			some = true
+		}
+	}
+	return some
 }
 
 func (e *engine) sortedFolders() []*folder {
@@ -154,15 +161,16 @@ func sortedJournals[V any](m map[shoal.JournalID]V) []shoal.JournalID {
 }
 
 func newPeerFolder() *peerFolder {
-	return &peerFolder{pos: make(map[shoal.JournalID]position), sent: make(map[shoal.JournalID]shoal.Seq),
-		refused: make(map[shoal.JournalID]refusal), news: make(map[shoal.DeviceID]struct{})}
+	return &peerFolder{pos: make(map[shoal.JournalID]position), refused: make(map[shoal.JournalID]refusal),
+		news: make(map[shoal.DeviceID]struct{})}
 }
 
-// known returns how far the peer is, as far as is known.
-func (pf *peerFolder) known(j shoal.JournalID) shoal.Seq { return max(pf.pos[j].seq, pf.sent[j]) }
-
-// reached notes that the peer has j up to seq.
-func (pf *peerFolder) reached(j shoal.JournalID, seq shoal.Seq) { pf.sent[j] = max(pf.sent[j], seq) }
+// reached notes that the peer has j up to at.
+func (pf *peerFolder) reached(j shoal.JournalID, at position) {
+	if at.beats(pf.pos[j]) {
+		pf.pos[j] = at
+	}
+}
 
 // setWake asks for a tick when the next thing is due.
 func (e *engine) setWake() {
@@ -171,6 +179,9 @@ func (e *engine) setWake() {
 		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
 			at = t
 		}
+	}
+	for _, f := range e.faults {
+		sooner(f.until)
 	}
 	for _, f := range e.folders {
 		sooner(f.signDue)

@@ -20,8 +20,8 @@ func (ev batchCame) apply(e *engine) {
 		return
 	}
 	j := ev.journal.journal
-	if pf := p.folders[f.id]; pf != nil && ev.at.beats(pf.pos[j]) {
-		pf.pos[j] = ev.at
+	if pf := p.folders[f.id]; pf != nil {
+		pf.reached(j, ev.at)
 	}
 	c := f.chases[j]
 	asked := c != nil && c.answered(p)
@@ -73,7 +73,7 @@ func (e *engine) judge(f *folder, p *peer, k journalKey, at position, o outcome,
 	switch o {
 	case fine:
 		if pf := p.folders[k.folder]; pf != nil {
-			pf.reached(k.journal, at.seq)
+			pf.reached(k.journal, at)
 		}
 	case unfit:
 		e.refuse(p, k, refuseOnce)
@@ -121,7 +121,7 @@ func (ev staged) apply(e *engine) {
 		return
 	}
 	if p != nil && p.folders[f.id] != nil {
-		p.folders[f.id].reached(ev.journal.journal, ev.at.seq)
+		p.folders[f.id].reached(ev.journal.journal, ev.at)
 	}
 	c.restart(ev.at, ev.missing)
 	e.finishIfComplete(ev.journal, c)

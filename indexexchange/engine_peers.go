@@ -17,7 +17,8 @@ const (
 
 func (ev peerUp) apply(e *engine) {
 	peerDown(ev).apply(e)
-	e.peers = append(e.peers, &peer{dev: ev.peer, folders: make(map[shoal.FolderID]*peerFolder)})
+	e.peers = append(e.peers, &peer{dev: ev.peer, folders: make(map[shoal.FolderID]*peerFolder),
+		untold: make(map[shoal.FolderID]struct{})})
 }
 
 func (ev peerReady) apply(e *engine) {
@@ -98,12 +99,18 @@ func (e *engine) introduce(f *folder) {
 func (e *engine) spread(f *folder, j shoal.JournalID, before position) {
 	at := f.local[j]
 	e.forgetRefusals(f.id, j)
+	for _, p := range e.peers {
+		if p.ready && p.folders[f.id] == nil {
+			p.untold[f.id] = struct{}{}
+		}
+	}
 	e.talking(f.id, func(p *peer, pf *peerFolder) {
-		known := pf.known(j)
+		there := pf.pos[j]
 		switch {
-		case j == f.own && j.Device == e.self && known >= before.seq && known <= at.seq:
-			e.do(push{peer: p.dev, journal: journalKey{f.id, j}, after: known})
-		case at.beats(pf.pos[j]) && known < at.seq || at.seq == pf.pos[j].seq && at.beats(pf.pos[j]):
+		case !at.beats(there):
+		case j == f.own && j.Device == e.self && there.seq >= before.seq:
+			e.do(push{peer: p.dev, journal: journalKey{f.id, j}})
+		default:
 			e.do(tell{peer: p.dev, journal: journalKey{f.id, j}})
 		}
 	})
@@ -129,6 +136,9 @@ func (ev localGone) apply(e *engine) {
 		}
 	}
 	delete(e.folders, ev.folder)
+	for _, p := range e.peers {
+		delete(p.untold, ev.folder)
+	}
 	for _, p := range e.peers {
 		if p.ready {
 			e.do(tellLeft{peer: p.dev, folder: ev.folder})
@@ -166,6 +176,7 @@ func (ev frontierCame) apply(e *engine) {
 	switch {
 	case ev.m.scope == scopeLeft:
 		delete(p.folders, id)
+		p.untold[id] = struct{}{} // it may come back
 		return
 	case ev.m.scope == scopeAll:
 		if pf == nil {
@@ -176,7 +187,6 @@ func (ev frontierCame) apply(e *engine) {
 			p.folders[id] = pf
 		}
 		clear(pf.pos)
-		clear(pf.sent)
 	case pf == nil:
 		return // changes of what was never told
 	}
@@ -186,13 +196,16 @@ func (ev frontierCame) apply(e *engine) {
 	}
 	for _, j := range sortedJournals(ev.m.positions) {
 		pf.pos[j] = ev.m.positions[j]
-		delete(pf.sent, j)
 		if r, ok := pf.refused[j]; ok && pf.pos[j].beats(r.at) {
 			delete(pf.refused, j)
 		}
 	}
 	if f == nil {
 		return
+	}
+	if _, untold := p.untold[id]; untold {
+		delete(p.untold, id)
+		e.do(tellAll{peer: p.dev, folder: id})
 	}
 	if _, own := ev.m.positions[f.own]; own || ev.m.scope == scopeAll {
 		e.prove(f, p, pf)
@@ -213,7 +226,7 @@ func (e *engine) prove(f *folder, p *peer, pf *peerFolder) {
 
 func (ev sentTo) apply(e *engine) {
 	if p := e.peer(ev.peer); p != nil && p.folders[ev.journal.folder] != nil {
-		p.folders[ev.journal.folder].reached(ev.journal.journal, ev.to)
+		p.folders[ev.journal.folder].reached(ev.journal.journal, ev.at)
 	}
 }
 

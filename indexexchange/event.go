@@ -106,11 +106,11 @@ type nothingCame struct {
 	journal journalKey
 }
 
-// sentTo: a batch that reaches to was handed to the peer's stream.
+// sentTo: a batch that leads to at was handed to the peer's stream.
 type sentTo struct {
 	peer    shoal.DeviceID
 	journal journalKey
-	to      shoal.Seq
+	at      position
 }
 
 // statusNews: a device's status was stored. from is the peer that it came from, or this device.
@@ -169,11 +169,10 @@ type (
 		peer    shoal.DeviceID
 		journal journalKey
 	}
-	// push sends the records of the own journal after a seq.
+	// push sends the records of the own journal after what the peer has.
 	push struct {
 		peer    shoal.DeviceID
 		journal journalKey
-		after   shoal.Seq
 	}
 	// sendStatuses sends the stored statuses of these devices; nil: of all.
 	sendStatuses struct {

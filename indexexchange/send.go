@@ -133,7 +133,7 @@ func (s *Session) push(ctx context.Context, k journalKey) ([]message, error) {
 	p := s.core.engine.peer(s.peer)
 	talking := p != nil && p.folders[k.folder] != nil
 	if talking {
-		after = p.folders[k.folder].known(k.journal)
+		after = p.folders[k.folder].pos[k.journal].seq
 	}
 	s.core.mu.Unlock()
 	if !talking {
@@ -155,10 +155,12 @@ func (s *Session) push(ctx context.Context, k journalKey) ([]message, error) {
 func (s *Session) batch(ctx context.Context, k journalKey, after shoal.Seq) (batchMessage, error) {
 	m := batchMessage{folder: k.folder}
 	var small []smallRef
+	var at position
 	err := s.view(ctx, k, func(tx *index.Tx) (err error) {
 		if m.batch, err = tx.ReadAfter(k.journal, after, maxBatchBytes); err != nil {
 			return err
 		}
+		at = positionOf(tx.Frontier()[k.journal])
 		small, err = smallRefs(tx, m.batch)
 		return err
 	})
@@ -168,7 +170,7 @@ func (s *Session) batch(ctx context.Context, k journalKey, after shoal.Seq) (bat
 	if s.core.cfg.Small != nil {
 		m.small = s.readSmall(ctx, k.folder, small)
 	}
-	s.core.step(sentTo{peer: s.peer, journal: k, to: m.batch.To})
+	s.core.step(sentTo{peer: s.peer, journal: k, at: at})
 	return m, nil
 }
 
