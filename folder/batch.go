@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/shoalmesh/shoal/block"
 )
@@ -163,9 +164,12 @@ func (b *batch) assemble(ctx context.Context, fetch fetcher, ended func(*Job, er
 	}
 }
 
-// take notes what came of a job, and of all others that ended meanwhile.
+// take notes what came of a job, and of all others that ended meanwhile. While many are on the way it gathers some before they are applied
+// together: each application costs a few syncs of the disk, whatever its size.
 func (s *Service) take(ctx context.Context, r jobResult) {
-	for {
+	gather := time.NewTimer(gatherFor)
+	defer gather.Stop()
+	for n := 1; ; n++ {
 		switch {
 		case r.job == nil:
 			delete(s.running, r.batch)
@@ -174,17 +178,28 @@ func (s *Service) take(ctx context.Context, r jobResult) {
 		default:
 			s.Engine.Finish(r.job, r.err)
 		}
+		if len(s.running) == 0 || n >= gatherMost {
+			return
+		}
 		select {
 		case r = <-s.results:
-		default:
+		case <-gather.C:
+			return
+		case <-ctx.Done():
 			return
 		}
 	}
 }
 
+// How long, and how many, complete contents are gathered before they are applied.
+const (
+	gatherFor  = 60 * time.Millisecond
+	gatherMost = 1024
+)
+
 // dropAbandoned ends batches of which nothing is wanted any more.
 func (s *Service) dropAbandoned() {
-	s.Engine.dropUnwanted()
+	s.Engine.DropUnwanted()
 	for b := range s.running {
 		wanted := false
 		for _, j := range b.jobs {

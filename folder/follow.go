@@ -120,6 +120,9 @@ func (d *drafts) followOne(row *index.Row, t *index.Record, q shoal.Path) error 
 	if err != nil || !ok || q == row.Path || q.Validate() != nil {
 		return err
 	}
+	if taken, err := d.slotTaken(q, &edit.Entry); err != nil || taken {
+		return err
+	}
 	moved := edit.Entry
 	moved.Path, moved.Carried, moved.Time = q, true, 0
 	moved.ContentFrom, moved.ModeFrom = shoal.Dot{}, shoal.Dot{}
@@ -134,6 +137,25 @@ func (d *drafts) followOne(row *index.Row, t *index.Record, q shoal.Path) error 
 	d.keeps = append(d.keeps, draft{entry: moved})
 	d.hides = append(d.hides, draft{entry: left})
 	return nil
+}
+
+// slotTaken tells whether this device has something of its own at q that is not what the edit replaced. Its journal has one slot for q, so recording
+// the edit there would take that away from everybody; the edit then stays where it is, or the other device moves it.
+func (d *drafts) slotTaken(q shoal.Path, edit *index.Entry) (bool, error) {
+	if d.draftAt(q) != nil {
+		return true, nil
+	}
+	row, ok, err := d.tx.Row(q)
+	if err != nil || !ok {
+		return false, err
+	}
+	for i := range row.Live {
+		r := &row.Live[i]
+		if r.Dot.Journal.Device == d.e.Self && r.Entry.Kind != shoal.KindTombstone && (r.Entry.Kind != edit.Kind || r.Entry.Content != edit.Replaced) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // endOfChain follows renames of the target itself, as far as is known.

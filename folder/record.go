@@ -189,7 +189,11 @@ func (d *drafts) isWanted(s *sight, want *index.State) bool {
 	if s.stat.Kind == shoal.KindFolder && want.Record.IsZero() {
 		return false
 	}
-	return !onDisk(s.base) || s.base.Kind != s.stat.Kind || s.base.Content != s.content
+	if !onDisk(s.base) {
+		return true
+	}
+	// What the user replaced must be something that the wanted version has seen. Otherwise this is an answer to a conflict, and is recorded.
+	return (s.base.Kind != s.stat.Kind || s.base.Content != s.content) && d.tx.Lineage().Descends(want.Version, s.base.Version)
 }
 
 // entry builds the record of something new or changed. Its version is the base's: what the disk showed when the user acted.

@@ -160,6 +160,7 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-s.changed():
 			s.settle(ctx)
 		case <-s.wake:
+			s.dropAbandoned()
 		case r := <-s.results:
 			s.take(ctx, r)
 		case c := <-s.commands:
@@ -344,7 +345,6 @@ func (s *Service) bringUpToDate(ctx context.Context) error {
 
 // pass goes once through all needs.
 func (s *Service) pass(ctx context.Context) (progress bool, left int, err error) {
-	s.dropAbandoned()
 	after := shoal.Path("")
 	for {
 		w, err := s.Engine.Plan(ctx, after)

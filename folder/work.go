@@ -182,6 +182,9 @@ func (e *Engine) renameSource(tx *index.Tx, want *index.State) (shoal.Path, erro
 
 // need looks at one path; ok is false when nothing may be done there.
 func (e *Engine) need(tx *index.Tx, p shoal.Path) (n need, ok bool, err error) {
+	if j := e.jobs[p]; j != nil && !j.done {
+		return n, false, nil // its content is on the way; dropUnwanted lets go of it when the wish changes
+	}
 	if n.base, err = tx.Base(p); err != nil {
 		return n, false, err
 	}
@@ -275,8 +278,8 @@ func (e *Engine) dropJob(p shoal.Path) {
 	}
 }
 
-// dropUnwanted lets go of contents that are not wanted any more.
-func (e *Engine) dropUnwanted() {
+// DropUnwanted lets go of contents that are not wanted any more. Call it when the index changed.
+func (e *Engine) DropUnwanted() {
 	if len(e.jobs) == 0 {
 		return
 	}

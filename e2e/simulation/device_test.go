@@ -216,6 +216,7 @@ func (d *device) work() error {
 		if err := d.eng.CheckLate(d.w.ctx); err != nil && !errors.Is(err, folder.ErrWaitJournal) {
 			return err
 		}
+		d.eng.DropUnwanted()
 		for range 4 {
 			plan, err := d.eng.Plan(d.w.ctx, "")
 			if err != nil {
@@ -374,3 +375,22 @@ func (f fixedRoster) Heads() []mesh.Hash                  { return f.r.Heads() }
 func (f fixedRoster) Has(h mesh.Hash) bool                { return f.r.Has(h) }
 func (f fixedRoster) Since(heads []mesh.Hash) [][]byte    { return f.r.Since(heads) }
 func (f fixedRoster) Add(context.Context, [][]byte) error { return nil }
+
+// rows tells everything that the index has of every path: what to look at when a schedule fails.
+func (d *device) rows() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s frontier %s\n", d.name, d.frontier())
+	_ = d.idx.View(func(tx *index.Tx) error {
+		return tx.Walk("", func(r index.Row) error {
+			want, _ := tx.Desired(r.Path)
+			fmt.Fprintf(&b, "%s kids %d: %s\n", d.name, r.Kids, describeNeed(r.Path, want, r.Base))
+			for i := range r.Live {
+				l := &r.Live[i]
+				fmt.Fprintf(&b, "    %s.%04x:%d slot %d %v %x version %s from %d to %q carried %v time %d\n", l.Dot.Journal.Device.Short(), l.Dot.Journal.Nonce>>48, l.Dot.Seq, l.Slot,
+					l.Entry.Kind, l.Entry.Content[:3], short(l.Version()), l.ContentFrom().Seq, l.Entry.MovedTo, l.Entry.Carried, l.Entry.Time)
+			}
+			return nil
+		})
+	})
+	return b.String()
+}

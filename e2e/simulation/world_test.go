@@ -149,6 +149,11 @@ func (w *world) flipLink() error {
 
 // exchange moves up to n frames along links that chance chooses.
 func (w *world) exchange(n int) error {
+	for _, d := range w.devices {
+		if err := d.core.Tick(w.ctx); err != nil {
+			return err
+		}
+	}
 	for range n {
 		l := w.links[w.r.IntN(len(w.links))]
 		if !l.up {
@@ -178,7 +183,7 @@ func (w *world) settle() error {
 		if round > 400 {
 			return fmt.Errorf("the mesh does not come to rest:\n%s", w.describe())
 		}
-		w.tick(1500 * time.Millisecond)
+		w.tick(time.Duration(1+quiet*10) * 1500 * time.Millisecond)
 		moved := false
 		for _, d := range w.devices {
 			before := d.fingerprint()
@@ -205,6 +210,11 @@ func (w *world) settle() error {
 // drain moves frames until none is left, and tells whether any journal came further.
 func (w *world) drain() (bool, error) {
 	before := w.frontiers()
+	for _, d := range w.devices {
+		if err := d.core.Tick(w.ctx); err != nil {
+			return false, err
+		}
+	}
 	for range 2000 {
 		any := false
 		for _, l := range w.links {
@@ -271,8 +281,13 @@ func run(fam *family, seed uint64, ops int, trace func(string, ...any)) (err err
 		}
 	}
 	trace("healing")
-	if err := w.settle(); err != nil {
-		return err
+	if err = w.settle(); err == nil {
+		err = w.check()
 	}
-	return w.check()
+	if err != nil {
+		for _, d := range w.devices {
+			trace("%s", d.rows())
+		}
+	}
+	return err
 }
