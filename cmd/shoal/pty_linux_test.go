@@ -193,6 +193,9 @@ func TestRevokeOnATerminalAsksFirst(t *testing.T) {
 }
 
 func TestWatchShowsStatusAgainWhenItChanged(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes as long as the pause between two looks")
+	}
 	p, home := sitDown(t), t.TempDir()
 	d := serveDevice(t, home)
 	ctx, cancel := context.WithCancel(t.Context())
