@@ -83,8 +83,26 @@ func (e *Engine) Apply(ctx context.Context, w *Work) (int, error) {
 			delete(e.jobs, it.Path)
 		}
 	}
+	e.tell(items, broken)
 	e.changed()
 	return len(done), e.clearIntents()
+}
+
+// tell says what was applied, path by path.
+func (e *Engine) tell(items []*workItem, broken map[shoal.Path]bool) {
+	for _, it := range items {
+		if it.Kind == plan.Adopt || it.Kind == plan.Mkdir || broken[it.Path] {
+			continue
+		}
+		kind, dev := HappenedApply, shoal.DeviceID{}
+		if it.want != nil {
+			dev = it.want.Record.Journal.Device
+			if it.want.Copy != nil {
+				kind = HappenedConflict
+			}
+		}
+		e.happened(it.Path, kind, dev)
+	}
 }
 
 func (e *Engine) commitBases(ctx context.Context, done []result) error {

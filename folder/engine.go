@@ -40,11 +40,13 @@ type Config struct {
 	ReadOnly func() bool
 	// RootMoved tells whether another folder now stands where the root was; nil for "never".
 	RootMoved func() bool
+	// Happened is told of each path that was recorded or applied; nil for nobody.
+	Happened func(Happening)
 	// Changed is called after each commit that wrote records or changed what is known of the disk; nil for nobody.
 	Changed func()
 	// Cached returns the plaintext of a small block that came along with its record. It must be safe for concurrent use; nil for none.
 	Cached func(block.ID) ([]byte, bool)
-	// MinFree is the space, in bytes, that is never used up; default 64 MiB.
+	// MinFree is the space, in bytes, that is never used up; default a fiftieth of the disk, at most 64 MiB.
 	MinFree int64
 }
 
@@ -78,6 +80,9 @@ func New(c Config) (*Engine, error) {
 	}
 	if c.MinFree == 0 {
 		c.MinFree = 64 << 20
+		if _, total, err := c.FS.Space(); err == nil {
+			c.MinFree = min(c.MinFree, total/50)
+		}
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -172,6 +177,29 @@ func (e *Engine) Problems() []Problem {
 
 // Excused returns the paths that are wanted but can't be on this disk, with the reasons: they are not owed for ever.
 func (e *Engine) Excused() map[shoal.Path]string { return e.excused }
+
+// Happening is one thing that happened to a path.
+type Happening struct {
+	Path   shoal.Path
+	Kind   HappeningKind
+	Device shoal.DeviceID // whose change was applied; this device for what was recorded
+}
+
+// HappeningKind says what happened.
+type HappeningKind uint8
+
+// What happens to paths.
+const (
+	HappenedChange   HappeningKind = iota + 1 // a user's change was recorded
+	HappenedApply                             // another device's change was put on this disk
+	HappenedConflict                          // a conflict copy was put on this disk
+)
+
+func (e *Engine) happened(p shoal.Path, kind HappeningKind, dev shoal.DeviceID) {
+	if e.Happened != nil {
+		e.Happened(Happening{Path: p, Kind: kind, Device: dev})
+	}
+}
 
 func (e *Engine) changed() {
 	if e.Changed != nil {

@@ -102,8 +102,9 @@ func (e *Engine) commit(ctx context.Context, group []*sight) error {
 	if e.ReadOnly != nil && e.ReadOnly() {
 		return e.refuse(ctx, group)
 	}
+	var d *drafts
 	err := e.Index.Update(ctx, func(tx *index.Tx) error {
-		d := &drafts{e: e, tx: tx, moved: map[shoal.Path]shoal.Path{}, touched: map[shoal.Path]bool{}}
+		d = &drafts{e: e, tx: tx, moved: map[shoal.Path]shoal.Path{}, touched: map[shoal.Path]bool{}}
 		for _, s := range group {
 			d.touched[s.path] = true
 			if s.from != "" {
@@ -119,6 +120,11 @@ func (e *Engine) commit(ctx context.Context, group []*sight) error {
 		return err
 	})
 	if err == nil {
+		for _, list := range [][]draft{d.keeps, d.hides} {
+			for i := range list {
+				e.happened(list[i].entry.Path, HappenedChange, e.Self)
+			}
+		}
 		e.changed()
 	}
 	return err

@@ -140,7 +140,7 @@ func (s *Service) Rescan(ctx context.Context) error {
 	})
 }
 
-// Run works until ctx ends. Errors of the folder do not end it: they are shown, and it is tried again.
+// Run works until ctx ends, or the root is gone (ErrRootGone). Other errors of the folder do not end it: they are shown, and it is tried again.
 func (s *Service) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer s.batches.Wait()
@@ -153,6 +153,9 @@ func (s *Service) Run(ctx context.Context) error {
 	for {
 		s.step(ctx)
 		s.publish()
+		if errors.Is(s.err, ErrRootGone) {
+			return s.err
+		}
 		timer.Reset(s.pause())
 		select {
 		case <-ctx.Done():

@@ -47,8 +47,8 @@ type folderRun struct {
 	joined  atomic.Bool
 	proof   chan bool // from the exchange: a peer has our journal, and it is the same or not; depth 1
 
-	mu   sync.Mutex
-	seen map[folder.Problem]bool // guarded by mu; problems already told as events
+	told   atomic.Int64 // paths told of since it was quiet
+	toldAt atomic.Int64 // when the limit was last met, in ns
 }
 
 // openFolder is what exists while the root is there.
@@ -139,13 +139,57 @@ func (f *folderRun) runOpen(ctx context.Context) error {
 	defer wg.Wait()
 	defer cancel(nil)
 	wg.Go(func() {
-		if err := w.Run(ctx); err != nil && ctx.Err() == nil {
+		err := w.Run(ctx)
+		switch {
+		case ctx.Err() != nil:
+		case errors.Is(err, watch.ErrRootGone):
+			cancel(err)
+		default:
 			f.log.Warn("the folder is not watched; it is looked at now and then", "err", err)
 		}
 	})
 	wg.Go(func() { f.settleJournal(ctx, svc) })
 	wg.Go(func() { f.finishJoin(ctx, svc) })
-	return svc.Run(ctx)
+	if err := svc.Run(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return context.Cause(ctx)
+}
+
+// happened makes an event of what the engine did. A first sync of very many files is told by its first ones only.
+func (f *folderRun) happened(h folder.Happening) {
+	if f.told.Add(1) > maxTold && !f.quietSince() {
+		return
+	}
+	e := control.Event{Folder: f.name(), Path: control.Path(h.Path), Device: f.node.deviceName(h.Device)}
+	switch h.Kind {
+	case folder.HappenedChange:
+		e.Kind, e.Message = control.EventChanged, "was changed here."
+	case folder.HappenedApply:
+		e.Kind, e.Message = control.EventApplied, "was brought up to date."
+		if h.Device == (shoal.DeviceID{}) {
+			e.Device, e.Message = "", "was removed."
+		}
+	case folder.HappenedConflict:
+		e.Kind, e.Message = control.EventConflict, "holds the other version of a conflict."
+	}
+	f.node.event(e)
+}
+
+// maxTold is how many paths are told of one by one until it is quiet for tellPause.
+const (
+	maxTold   = 2000
+	tellPause = 2 * time.Second
+)
+
+// quietSince tells whether nothing was told for a while, and begins to count anew then.
+func (f *folderRun) quietSince() bool {
+	now := time.Now().UnixNano()
+	quiet := now-f.toldAt.Swap(now) > int64(tellPause)
+	if quiet {
+		f.told.Store(0)
+	}
+	return quiet
 }
 
 func (f *folderRun) paused() bool {
