@@ -203,9 +203,12 @@ func (in *received) open(tx *Tx, clear, sealed []byte, canonical bool) error {
 		return err
 	}
 	for _, d := range c.replaces {
-		j, err := tx.journalOf(d.Journal)
+		j, err := tx.namedJournal(d.Journal)
 		if err != nil {
 			return err
+		}
+		if j == nil {
+			return malformed("replaces a record of one more unknown journal")
 		}
 		in.s.replaces = append(in.s.replaces, ref{j.number, d.Seq})
 	}
@@ -217,14 +220,11 @@ func (in *received) open(tx *Tx, clear, sealed []byte, canonical bool) error {
 // take makes a record the live one of its slot.
 func (r *receiver) take(in *received) error {
 	at := ref{r.journal.number, in.clear.seq}
-	if in.clear.more && in.clear.seq == r.limit {
-		return malformed("the head at %d is inside a commit", r.limit)
-	}
 	old, err := r.superseded(in.clear.slot)
 	if err != nil {
 		return err
 	}
-	if err := r.judge(in, old); err != nil {
+	if err := r.report(in, old); err != nil {
 		return err
 	}
 	if old != nil {
@@ -235,10 +235,12 @@ func (r *receiver) take(in *received) error {
 	return r.changes.add(r.rows, at, in.s, in.rec)
 }
 
-// judge sets aside what a slot cannot hold, and holds or releases the path of the slot.
-func (r *receiver) judge(in *received, old *liveRecord) error {
-	if in.rec != nil && old != nil && old.path != "" && old.path != in.rec.Entry.Path {
-		in.setAside(fmt.Errorf("slot %d belongs to %q, not to %q", in.clear.slot, string(old.path), string(in.rec.Entry.Path)))
+// report holds and reports the path of a record that was set aside, and ends that when a good one takes its place.
+func (r *receiver) report(in *received, old *liveRecord) error {
+	if old != nil && old.rec == nil && old.path == "" {
+		if err := r.tx.countUnknown(-1); err != nil {
+			return err
+		}
 	}
 	h := hold{r.journal.number, in.clear.slot}
 	if in.rec != nil {
@@ -291,8 +293,11 @@ func (r *receiver) live(at ref) (*liveRecord, error) {
 // hold keeps a path as it is because of what a slot has, and reports why. "": the path is not known.
 func (r *receiver) hold(h hold, p shoal.Path, why string) error {
 	r.problems = append(r.problems, Problem{Path: p, Kind: ProblemRecord, Message: why, Since: r.tx.now()})
-	if err := r.tx.SetProblem(p, ProblemRecord, why); err != nil || p == "" {
+	if err := r.tx.SetProblem(p, ProblemRecord, why); err != nil {
 		return err
+	}
+	if p == "" {
+		return r.tx.countUnknown(1)
 	}
 	r.tx.bucket(bHolds).Put(recordKey(h.journal, shoal.Seq(h.slot)), pathKey(p))
 	return r.rows.hold(p, h, true)
@@ -349,6 +354,13 @@ func (r *receiver) complete(h *Head, raw []byte) (Accepted, error) {
 	}
 	if bucketListHash(list) != h.Buckets || r.changes.count != h.Count {
 		return Accepted{}, fmt.Errorf("records of journal %s up to %d: %w", j.id, h.Seq, ErrMismatch)
+	}
+	last, err := r.tx.load(ref{j.number, h.Seq})
+	if err != nil {
+		return Accepted{}, err
+	}
+	if last == nil || last.more {
+		return Accepted{}, malformed("the head of journal %s at %d is not at the end of a commit", j.id, h.Seq)
 	}
 	if err := r.releaseAwaited(); err != nil {
 		return Accepted{}, err

@@ -21,6 +21,7 @@ type checker struct {
 	visible map[shoal.Path][]ref // good records that rows must have
 	held    map[shoal.Path][]hold
 	rows    map[shoal.Path]*rowData
+	unknown uint64 // records that are set aside without a path
 }
 
 func (c *checker) fault(format string, args ...any) {
@@ -102,6 +103,9 @@ func (c *checker) record(j *journal, at ref, s *stored, deferred bool) error {
 	if s.raw != nil {
 		if retry := c.tx.bucket(bRetries).Get(recordKey(at.journal, at.seq)) != nil; retry != s.retry && !deferred {
 			c.fault("record %s: to be tried again: %v, noted: %v", j.dot(at.seq), s.retry, retry)
+		}
+		if s.path == "" && !deferred {
+			c.unknown++
 		}
 		return nil
 	}
@@ -246,6 +250,9 @@ func (c *checker) lists(context.Context) error {
 	}
 	if n, _ := binary.Uvarint(c.tx.bucket(bMeta).Get([]byte(metaProblems))); n != uint64(len(problems)) {
 		c.fault("%d problems, counted %d", len(problems), n)
+	}
+	if n, _ := binary.Uvarint(c.tx.bucket(bMeta).Get([]byte(metaUnknown))); n != c.unknown {
+		c.fault("%d records without a path are set aside, counted %d", c.unknown, n)
 	}
 	if _, err := c.tx.Forks(); err != nil {
 		return err

@@ -114,6 +114,11 @@ func (f *finisher) void(at ref, cut shoal.Seq) error {
 	if err := f.release(h); err != nil {
 		return err
 	}
+	if old.rec == nil && old.path == "" {
+		if err := f.tx.countUnknown(-1); err != nil {
+			return err
+		}
+	}
 	if err := f.remove(at); err != nil {
 		return err
 	}
@@ -168,8 +173,10 @@ func (f *finisher) retry(at ref) error {
 		return nil
 	}
 	key := recordKey(at.journal, at.seq)
-	if in.rec != nil && s.path != "" && s.path != in.rec.Entry.Path {
-		in.setAside(fmt.Errorf("slot %d belongs to %q, not to %q", in.clear.slot, string(s.path), string(in.rec.Entry.Path)))
+	if s.path == "" {
+		if err := tx.countUnknown(-1); err != nil {
+			return err
+		}
 	}
 	tx.bucket(bRetries).Delete(key)
 	h := hold{at.journal, in.clear.slot}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/shoalmesh/shoal"
@@ -45,7 +46,7 @@ type DB struct {
 	name    string // for messages
 	store   kv.Store
 	options Options
-	number  uint64
+	number  atomic.Uint64
 
 	mu      sync.Mutex
 	folders map[shoal.FolderID]*Folder // guarded by mu
@@ -116,7 +117,7 @@ func newDB(name string, store kv.Store, o Options) (*DB, error) {
 		if len(number) != 8 {
 			return fmt.Errorf("%w: number of the database: %w", kv.ErrDamaged, errShort)
 		}
-		db.number = binary.BigEndian.Uint64(number)
+		db.number.Store(binary.BigEndian.Uint64(number))
 		return nil
 	})
 	if err != nil || found {
@@ -131,15 +132,16 @@ func (db *DB) initialize(tx kv.Tx) error {
 	if _, err := io.ReadFull(db.options.Rand, chance[:]); err != nil {
 		return fmt.Errorf("read randomness: %w", err)
 	}
-	db.number = uint64(db.options.Clock().Unix())<<28 | uint64(binary.BigEndian.Uint32(chance[:])>>4)
+	number := uint64(db.options.Clock().Unix())<<28 | uint64(binary.BigEndian.Uint32(chance[:])>>4)
+	db.number.Store(number)
 	meta := tx.Bucket(metaBucket)
 	meta.Put([]byte(metaFormat), []byte{databaseFormat})
-	meta.Put([]byte(metaNumber), binary.BigEndian.AppendUint64(nil, db.number))
+	meta.Put([]byte(metaNumber), binary.BigEndian.AppendUint64(nil, number))
 	return nil
 }
 
 // Number tells databases of one device apart; a newer one has a greater number, as far as the clock can be trusted.
-func (db *DB) Number() uint64 { return db.number }
+func (db *DB) Number() uint64 { return db.number.Load() }
 
 // Crash ends a database in memory as a power failure would, and returns one with what was durable.
 func (db *DB) Crash() *DB {

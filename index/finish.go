@@ -126,22 +126,13 @@ func (f *finisher) place(at ref, slot shoal.Slot, deferred bool) error {
 			return err
 		}
 	}
-	shown := in.rec != nil && !deferred
-	if in.rec != nil && old != nil && old.path != in.rec.Entry.Path { // it will be set aside
-		if in.raw, err = tx.travel(at, s); err != nil {
-			return err
-		}
-	}
-	if err := f.judge(in, old); err != nil {
+	if err := f.report(in, old); err != nil {
 		return err
 	}
 	if old != nil {
 		if err := f.changes.supersede(f.rows, old.at, old.rec); err != nil {
 			return err
 		}
-	}
-	if shown && in.rec == nil {
-		return malformed("two records of slot %d under one head", slot) // one is shown only where its slot is empty
 	}
 	tx.putRecord(at, in.s)
 	tx.setSlot(at, slot)

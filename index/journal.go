@@ -169,6 +169,30 @@ func (tx *Tx) journalOf(id shoal.JournalID) (*journal, error) {
 	return j, nil
 }
 
+// maxNamed bounds the journals that are known by name only: records name them freely.
+const maxNamed = 10_000
+
+// namedJournal is journalOf for a journal that a record names; nil: there are too many that nobody has ever seen.
+func (tx *Tx) namedJournal(id shoal.JournalID) (*journal, error) {
+	t, err := tx.journalTable()
+	if err != nil {
+		return nil, err
+	}
+	if j := t.byID[id]; j != nil || t.named() >= maxNamed {
+		return j, nil
+	}
+	return tx.journalOf(id)
+}
+
+func (t *journalTable) named() (n int) {
+	for _, j := range t.list {
+		if !j.known {
+			n++
+		}
+	}
+	return n
+}
+
 func (tx *Tx) putJournal(j *journal) { tx.bucket(bJournals).Put(journalKey(j.number), j.encode()) }
 
 // learn notes what the first head of a journal says that it continues. Rows whose answer waited for it are returned. A head that
@@ -208,8 +232,8 @@ func (tx *Tx) takeMentions(j *journal) ([]shoal.Path, error) {
 // mention notes that the answer at p depends on what id continues, if that is not known yet.
 func (tx *Tx) mention(id shoal.JournalID, p shoal.Path) error {
 	for range maxChain {
-		j, err := tx.journalOf(id)
-		if err != nil {
+		j, err := tx.namedJournal(id)
+		if err != nil || j == nil {
 			return err
 		}
 		if !j.known {
@@ -241,13 +265,14 @@ func (tx *Tx) Lineage() conflict.Lineage {
 	return t.lineage
 }
 
-// Frontier returns how much of every journal is here and counts. Journals of which nothing counts yet, because a transfer is
-// under way or because they were cut, are there with Seq 0.
+// Frontier returns how much of every journal is here and counts. Journals of others of which nothing counts yet, because a
+// transfer is under way or because they were cut, are there with Seq 0.
 func (tx *Tx) Frontier() map[shoal.JournalID]JournalPos {
 	t := tx.mustJournals()
+	self := tx.config.Identity.Device()
 	out := make(map[shoal.JournalID]JournalPos, len(t.list))
 	for _, j := range t.list {
-		if j.known {
+		if j.known && (j.seq > 0 || j.id.Device != self) {
 			out[j.id] = JournalPos{Seq: j.seq, Head: bytes.Clone(j.head), HeadHash: j.headHash, Time: j.headTime}
 		}
 	}
@@ -298,6 +323,21 @@ func (tx *Tx) OpenJournal() error {
 		continues = own.dot(own.seq)
 	}
 	return tx.openJournal(continues)
+}
+
+// OpenJournalAt is OpenJournal for a device that was told that its last journal has two histories: the new one continues it at
+// seq, the last one below which both agree (AgreedUpTo), or lower. What this device alone had above is to be recorded again.
+func (tx *Tx) OpenJournalAt(seq shoal.Seq) error {
+	own, err := tx.ownJournal()
+	switch {
+	case err != nil:
+		return err
+	case own == nil:
+		return ErrNoJournal
+	case own.foreign:
+		seq = min(seq, own.held)
+	}
+	return tx.openJournal(own.dot(min(seq, own.seq)))
 }
 
 func (tx *Tx) openJournal(continues shoal.Dot) error {

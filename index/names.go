@@ -38,6 +38,7 @@ func (u *rowUpdate) settleNames() error {
 			}
 		}
 	}
+	slices.SortFunc(work, func(a, b *rowEdit) int { return shoal.ComparePaths(a.path, b.path) })
 	for _, e := range work {
 		if err := u.nameLosers(e); err != nil {
 			return err

@@ -18,6 +18,19 @@ func problemKey(p shoal.Path, kind string) []byte {
 	return append(append(pathKey(p), 0, 0), kind...)
 }
 
+const metaUnknown = "unknown" // records that are set aside and of which not even the path is known
+
+// countUnknown keeps the problem of records without a known path until there are none.
+func (tx *Tx) countUnknown(by int) error {
+	n, _ := binary.Uvarint(tx.bucket(bMeta).Get([]byte(metaUnknown)))
+	n += uint64(by)
+	tx.bucket(bMeta).Put([]byte(metaUnknown), binary.AppendUvarint(nil, n))
+	if n > 0 {
+		return nil
+	}
+	return tx.SetProblem("", ProblemRecord, "")
+}
+
 // Problems returns the problems of the folder in tree order, at most 10,000.
 func (tx *Tx) Problems() ([]Problem, error) {
 	var out []Problem

@@ -48,7 +48,7 @@ func (tx *Tx) SignStatus(exceptions []Exception, complete bool) ([]byte, error) 
 	}
 	self := tx.config.Identity.Device()
 	m := &pb.Status{
-		Format: statusFormat, Mesh: tx.config.Mesh[:], Folder: tx.folder.id[:], Device: self[:], Database: tx.folder.db.number,
+		Format: statusFormat, Mesh: tx.config.Mesh[:], Folder: tx.folder.id[:], Device: self[:], Database: tx.databaseNumber(),
 		Counter: counter, Received: tx.positions(), Owed: uint64(max(0, sums.needs)), OwedBytes: uint64(max(0, sums.needBytes)), Complete: complete,
 	}
 	if complete {
@@ -163,6 +163,9 @@ func (tx *Tx) PutStatus(dev shoal.DeviceID, raw []byte) (newer bool, err error) 
 	case !tx.config.Roster().Admitted(dev):
 		return false, fmt.Errorf("status of device %s: %w", dev, ErrVoid)
 	}
+	if dev == tx.config.Identity.Device() {
+		tx.outlive(&s)
+	}
 	if old := tx.bucket(bStatuses).Get(dev[:]); old != nil {
 		have, err := DecodeStatus(old)
 		if err != nil {
@@ -174,6 +177,30 @@ func (tx *Tx) PutStatus(dev shoal.DeviceID, raw []byte) (newer bool, err error) 
 	}
 	tx.bucket(bStatuses).Put(dev[:], bytes.Clone(raw))
 	return true, nil
+}
+
+// outlive makes this device's next statement newer than one of its own that came back from others: it was made in a former life,
+// before this database was lost or restored from an older copy.
+func (tx *Tx) outlive(s *Status) {
+	db, meta := tx.folder.db, tx.bucket(bMeta)
+	counter, _ := binary.Uvarint(meta.Get([]byte(metaCounter)))
+	number := tx.databaseNumber()
+	if s.Database > number {
+		number, counter = s.Database, s.Counter
+		tx.store.Bucket(metaBucket).Put([]byte(metaNumber), binary.BigEndian.AppendUint64(nil, number))
+		tx.after = append(tx.after, func() { db.number.Store(number) })
+	} else if s.Database == number {
+		counter = max(counter, s.Counter)
+	}
+	meta.Put([]byte(metaCounter), binary.AppendUvarint(nil, counter))
+}
+
+// databaseNumber is the number as this transaction sees it.
+func (tx *Tx) databaseNumber() uint64 {
+	if v := tx.store.Bucket(metaBucket).Get([]byte(metaNumber)); len(v) == 8 {
+		return binary.BigEndian.Uint64(v)
+	}
+	return tx.folder.db.number.Load()
 }
 
 // Status returns the newest statement of a device; false: there is none. Exceptions that cannot be opened make it not Complete.
