@@ -20,14 +20,14 @@ const patience = 10 * time.Second
 
 // testNet is a set of hosts on this machine, with a runtime folder of their own.
 type testNet struct {
-	t   *testing.T
+	t   testing.TB
 	dir string
 
 	mu      sync.Mutex
 	members map[shoal.DeviceID]bool
 }
 
-func newTestNet(t *testing.T) *testNet {
+func newTestNet(t testing.TB) *testNet {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o700); err != nil {
@@ -204,7 +204,7 @@ func (h *testHost) quiet() {
 }
 
 // poll waits until cond holds.
-func poll(t *testing.T, what string, cond func() bool) {
+func poll(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	tick, late := time.NewTicker(2*time.Millisecond), time.After(patience)
 	defer tick.Stop()

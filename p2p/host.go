@@ -17,6 +17,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	ma "github.com/multiformats/go-multiaddr"
@@ -92,6 +93,9 @@ func New(c Config) (*Host, error) {
 	if h.net, err = newLibp2p(c, h.gate); err != nil {
 		return nil, err
 	}
+	// libp2p would tell every guest our protocols and addresses, and take in theirs.
+	h.net.RemoveStreamHandler(identify.ID)
+	h.net.RemoveStreamHandler(identify.IDPush)
 	h.net.Network().Notify(h.idle.notifiee(h))
 	h.net.SetStreamHandler(linkProtocol, h.acceptLink)
 	h.net.SetStreamHandler(pairProtocol, h.acceptPair)
