@@ -319,10 +319,48 @@ func TestOwnRecordOutbidsThatOfAFormerLife(t *testing.T) {
 	})
 }
 
+func TestQUICAloneIsEnough(t *testing.T) {
+	t.Parallel()
+	n := newTestNet(t)
+	quic := func(c *Config) { c.Listen = []string{"/ip4/127.0.0.1/udp/0/quic-v1"} }
+	a, b := n.host(quic, echo), n.host(quic)
+	n.admit(a.Device(), b.Device())
+	n.works(a, b)
+	a.stop()
+	b.expect(a.Device(), false)
+}
+
+func TestDefaultsListenEverywhereAtOnce(t *testing.T) {
+	t.Parallel()
+	n := newTestNet(t)
+	began := time.Now()
+	a := n.host(func(c *Config) { c.Listen, c.RuntimeDirs, c.MDNS = nil, nil, true })
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("start takes %s", took)
+	}
+	var tcp, quic bool
+	for _, s := range a.Addrs() {
+		if !strings.HasSuffix(s, "/p2p/"+a.Device().String()) {
+			t.Errorf("address %s does not name the device", s)
+		}
+		tcp, quic = tcp || strings.Contains(s, "/tcp/"), quic || strings.Contains(s, "/quic-v1")
+	}
+	if !tcp || !quic {
+		t.Errorf("addresses %v", a.Addrs())
+	}
+}
+
 func TestCloseLeavesNoGoroutine(t *testing.T) {
 	n := newTestNet(t)
+	both := func(c *Config) {
+		c.Listen, c.MDNS = []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"}, true
+	}
 	once := func() {
-		a, b := n.pair(echo)
+		a, b := n.host(both, echo), n.host(both, echo)
+		n.admit(a.Device(), b.Device())
+		a.knows(b)
+		a.expect(b.Device(), true)
+		b.expect(a.Device(), true)
 		if s, err := a.Open(t.Context(), b.Device(), echoProtocol); err == nil {
 			_, _ = s.Write([]byte("left open"))
 		}
