@@ -96,7 +96,9 @@ type node struct {
 	leftOut  []shoal.DeviceID
 	forks    int
 	accepts  int // transactions that changed something
-	small    map[block.ID][]byte
+
+	mu    sync.Mutex // guards small
+	small map[block.ID][]byte
 }
 
 // safeRoster is a Roster for a node.
@@ -161,11 +163,15 @@ func (n *node) Folder(id shoal.FolderID) (Folder, bool) {
 
 // ReadSmall and KeepSmall: small blocks are their own plaintext here.
 func (n *node) ReadSmall(_ context.Context, _ shoal.FolderID, _ shoal.Dot, id block.ID, _ uint32, _ shoal.EpochID) ([]byte, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	b, ok := n.small[id]
 	return b, ok
 }
 
 func (n *node) KeepSmall(_ shoal.FolderID, id block.ID, _ shoal.EpochID, sealed []byte) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	n.small[id] = sealed
 }
 
@@ -251,7 +257,7 @@ func (n *node) file(p shoal.Path, content string) index.Entry {
 	keys := n.roster.keys(n.id, n.world.people.folder)
 	names := block.Keys{Chunker: keys.Chunker, BlockID: keys.BlockID}
 	id := names.ID([]byte(content))
-	n.small[id] = []byte(content)
+	n.KeepSmall(n.world.people.folder, id, shoal.EpochID{}, []byte(content))
 	return index.Entry{Path: p, Kind: shoal.KindFile, Mode: 0o644, MTime: n.world.now.UnixNano(),
 		Recipe: block.Recipe{{ID: id, Size: uint32(len(content))}}}
 }
