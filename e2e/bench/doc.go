@@ -1,0 +1,17 @@
+// Program bench measures the built program and, side by side in the same run, rsync and syncthing, and prints one table.
+//
+//	go run ./e2e/bench                                   all workloads, all peers
+//	go run ./e2e/bench -peers syncthing -only latency    one workload, one peer beside shoal
+//	go run ./e2e/bench -size 2048 -rounds 3 -json        bigger, the median of three, as JSON
+//
+// Two ends live on this machine and talk over 127.0.0.1, in a network namespace of their own where that is allowed, so that the
+// bytes on the wire are theirs alone; else others are counted too. In every workload both ends run and are connected before the clock starts,
+// the content is put in place with one rename, and each peer is told to look at the disk now. The clock stops when the peer
+// says that the other end has everything; the trees are then compared. What rsync does not have, a watcher, costs it nothing: it is
+// started at the moment of the change.
+//
+// Columns: wall time and what follows from it, processor seconds of both ends together, peak resident memory of the hungrier end, bytes on the wire with all
+// headers. rsync as a daemon does not encrypt; shoal and syncthing do.
+//
+// Peers that are missing are installed from Debian if this process may; else the table says so and goes on without them.
+package main

@@ -1,0 +1,121 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/shoalmesh/shoal/e2e/lab"
+)
+
+// config is what the command line says.
+type config struct {
+	peers   []string
+	only    []string
+	rounds  int
+	tries   int
+	sizeMiB int64
+	files   int
+	dir     string
+	program string
+	json    bool
+	timeout time.Duration
+}
+
+func parse(args []string) (config, error) {
+	var c config
+	var peers, only string
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.StringVar(&peers, "peers", "rsync,syncthing", "what to measure beside shoal, with commas; empty: nothing")
+	flags.StringVar(&only, "only", "", "workloads, with commas: "+strings.Join(workloadNames(), ", ")+"; empty: all")
+	flags.IntVar(&c.rounds, "rounds", 1, "how often each workload runs; the median counts")
+	flags.IntVar(&c.tries, "tries", 20, "how many edits the latency is measured with")
+	flags.Int64Var(&c.sizeMiB, "size", 1024, "size of the big file in MiB")
+	flags.IntVar(&c.files, "files", 20_000, "how many small files")
+	flags.StringVar(&c.dir, "dir", "", "where to work (default: a temporary folder)")
+	flags.StringVar(&c.program, "program", "", "measure this program instead of building one")
+	flags.BoolVar(&c.json, "json", false, "print JSON instead of a table")
+	flags.DurationVar(&c.timeout, "timeout", 10*time.Minute, "how long one measurement may take")
+	if err := flags.Parse(args); err != nil {
+		return c, err
+	}
+	c.peers, c.only = fields(peers), fields(only)
+	for _, name := range c.only {
+		if !slices.Contains(workloadNames(), name) {
+			return c, fmt.Errorf("there is no workload %q", name)
+		}
+	}
+	if c.rounds < 1 || c.tries < 1 || c.sizeMiB < 1 || c.files < 1 {
+		return c, errors.New("counts and sizes are 1 or more")
+	}
+	return c, nil
+}
+
+func fields(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+func main() {
+	c, err := parse(os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, c); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// run measures everything and prints it.
+func run(ctx context.Context, c config) error {
+	dir, err := os.MkdirTemp(c.dir, "shoal-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	place := place{dir: dir}
+	net, err := lab.NewNetwork(1)
+	switch {
+	case err == nil:
+		defer net.Close()
+		place.space = net.Space(0)
+	case errors.Is(err, lab.ErrNoNetwork):
+		note("%v: bytes of other programs on this loopback are counted too", err)
+	default:
+		return err
+	}
+	report := report{Machine: describeMachine()}
+	for _, p := range choosePeers(ctx, c, dir) {
+		report.Peers = append(report.Peers, p.version)
+		for _, w := range chooseWorkloads(c) {
+			for round := range c.rounds {
+				note("%s: %s, round %d of %d", p.name, w.name, round+1, c.rounds)
+				report.add(measure(ctx, c, place, p, w))
+			}
+		}
+	}
+	report.finish()
+	if c.json {
+		enc := json.NewEncoder(os.Stdout)
+		enc.SetIndent("", "  ")
+		return enc.Encode(report)
+	}
+	return report.print(os.Stdout)
+}
+
+func note(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }

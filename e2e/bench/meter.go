@@ -1,0 +1,149 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/shoalmesh/shoal/e2e/lab"
+)
+
+// cost is what something took.
+type cost struct {
+	Wall  time.Duration
+	CPU   time.Duration // of both ends together
+	Peak  int64         // bytes of resident memory of the hungrier end, ever since it was started
+	Wire  int64         // bytes, headers included
+	Edits []time.Duration
+}
+
+// spender is an end with processes that come and go: what they used cannot be read any more when they have gone.
+type spender interface {
+	// spent returns what processes that have ended used so far, and the most memory that one had.
+	spent() (cpu time.Duration, peak int64)
+}
+
+// meter measures two ends.
+type meter struct {
+	ends ends
+
+	mu   sync.Mutex
+	peak int64 // guarded by mu
+}
+
+// samplePause is how often memory is looked at: processes that end in between are seen by their spender only.
+const samplePause = 50 * time.Millisecond
+
+// measure runs act and tells what it took.
+func (m *meter) measure(ctx context.Context, act func() error) (cost, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var sampler sync.WaitGroup
+	sampler.Go(func() { m.sample(ctx) })
+	defer sampler.Wait()
+	defer cancel()
+	cpu := m.cpu()
+	wire, err := lab.Wire(m.ends.pids()[0])
+	if err != nil {
+		return cost{}, err
+	}
+	start := time.Now()
+	if err := act(); err != nil {
+		return cost{}, err
+	}
+	c := cost{Wall: time.Since(start)}
+	wireNow, err := lab.Wire(m.ends.pids()[0])
+	if err != nil {
+		return cost{}, err
+	}
+	m.look()
+	c.CPU, c.Wire = m.cpu()-cpu, wireNow-wire
+	m.mu.Lock()
+	c.Peak = m.peak
+	m.mu.Unlock()
+	return c, nil
+}
+
+// sample looks at memory every now and then until ctx ends.
+func (m *meter) sample(ctx context.Context) {
+	tick := time.NewTicker(samplePause)
+	defer tick.Stop()
+	for {
+		m.look()
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// look remembers the most memory that any process of the ends has had.
+func (m *meter) look() {
+	var most int64
+	for _, pid := range family(m.ends.pids()) {
+		if peak, err := lab.PeakMemory(pid); err == nil {
+			most = max(most, peak)
+		}
+	}
+	if s, ok := m.ends.(spender); ok {
+		_, peak := s.spent()
+		most = max(most, peak)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.peak = max(m.peak, most)
+}
+
+// cpu returns the processor time of the ends so far.
+func (m *meter) cpu() time.Duration {
+	var sum time.Duration
+	for _, pid := range family(m.ends.pids()) {
+		used, err := lab.CPU(pid)
+		if err != nil {
+			continue // it has ended just now; its parent counts it
+		}
+		sum += used
+	}
+	if s, ok := m.ends.(spender); ok {
+		used, _ := s.spent()
+		sum += used
+	}
+	return sum
+}
+
+// family returns processes with all their descendants that live.
+func family(pids []int) []int {
+	children := map[int][]int{}
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return pids
+	}
+	for _, name := range stats {
+		raw, err := os.ReadFile(name)
+		if err != nil {
+			continue
+		}
+		text := string(raw)
+		fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
+		pid, err := strconv.Atoi(strings.Split(name, "/")[2])
+		if err != nil || len(fields) < 2 {
+			continue
+		}
+		parent, err := strconv.Atoi(fields[1])
+		if err == nil {
+			children[parent] = append(children[parent], pid)
+		}
+	}
+	var all []int
+	for queue := append([]int{}, pids...); len(queue) > 0; queue = queue[1:] {
+		all = append(all, queue[0])
+		queue = append(queue, children[queue[0]]...)
+	}
+	return all
+}

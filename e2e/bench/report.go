@@ -1,0 +1,169 @@
+//go:build linux
+
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// result is one row: a workload on a peer, the median of its rounds by wall time. Names of fields are a contract with who reads the JSON.
+type result struct {
+	Workload    string  `json:"workload"`
+	What        string  `json:"what"`
+	Peer        string  `json:"peer"`
+	Rounds      int     `json:"rounds"`
+	Error       string  `json:"error,omitempty"`
+	WallSeconds float64 `json:"wall_s"`
+	MBPerSecond float64 `json:"mb_per_s,omitempty"`
+	FilesPerS   float64 `json:"files_per_s,omitempty"`
+	CPUSeconds  float64 `json:"cpu_s"`
+	PeakBytes   int64   `json:"peak_bytes"`
+	WireBytes   int64   `json:"wire_bytes"`
+	P50Ms       float64 `json:"p50_ms,omitempty"`
+	P95Ms       float64 `json:"p95_ms,omitempty"`
+}
+
+// report is everything that was measured.
+type report struct {
+	Machine string   `json:"machine"`
+	Peers   []string `json:"peers"`
+	Results []result `json:"results"`
+	Behind  []string `json:"behind"` // rows where shoal is not ahead of syncthing
+}
+
+// with fills a row in.
+func (r result) with(o outcome) result {
+	seconds := o.Wall.Seconds()
+	r.Rounds, r.WallSeconds, r.CPUSeconds, r.PeakBytes, r.WireBytes = 1, seconds, o.CPU.Seconds(), o.Peak, o.Wire
+	if o.bytes > 0 {
+		r.MBPerSecond = float64(o.bytes) / 1e6 / seconds
+	}
+	if o.files > 1 {
+		r.FilesPerS = float64(o.files) / seconds
+	}
+	if edits := slices.Sorted(slices.Values(o.Edits)); len(edits) > 0 {
+		r.P50Ms = milliseconds(edits[len(edits)/2])
+		r.P95Ms = milliseconds(edits[len(edits)*95/100])
+	}
+	return r
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+func (r *report) add(row result) { r.Results = append(r.Results, row) }
+
+// finish puts the rounds of each row together and compares.
+func (r *report) finish() {
+	type key struct{ workload, peer string }
+	rounds := map[key][]result{}
+	var order []key
+	for _, row := range r.Results {
+		k := key{row.Workload, row.Peer}
+		if rounds[k] == nil {
+			order = append(order, k)
+		}
+		rounds[k] = append(rounds[k], row)
+	}
+	r.Results = nil
+	for _, k := range order {
+		all := rounds[k]
+		// A round that failed sorts first, so that it is not passed over when it is the only one.
+		good := slices.DeleteFunc(slices.Clone(all), func(row result) bool { return row.Error != "" })
+		if len(good) == 0 {
+			good = all
+		}
+		slices.SortFunc(good, func(a, b result) int { return cmp.Compare(a.WallSeconds, b.WallSeconds) })
+		row := good[len(good)/2]
+		row.Rounds = len(good)
+		r.Results = append(r.Results, row)
+	}
+	slices.SortStableFunc(r.Results, func(a, b result) int {
+		return cmp.Compare(slices.Index(workloadNames(), a.Workload), slices.Index(workloadNames(), b.Workload))
+	})
+	r.compare()
+}
+
+// compare finds the rows where shoal is not ahead of syncthing, in any column.
+func (r *report) compare() {
+	r.Behind = []string{}
+	for _, ours := range r.Results {
+		i := slices.IndexFunc(r.Results, func(o result) bool { return o.Workload == ours.Workload && o.Peer == "syncthing" && o.Error == "" })
+		if ours.Peer != "shoal" || i < 0 {
+			continue
+		}
+		theirs := r.Results[i]
+		if ours.Error != "" {
+			r.Behind = append(r.Behind, ours.Workload+": failed")
+			continue
+		}
+		for _, c := range []struct {
+			column       string
+			ours, theirs float64
+		}{
+			{"wall", ours.WallSeconds, theirs.WallSeconds},
+			{"CPU", ours.CPUSeconds, theirs.CPUSeconds},
+			{"peak memory", float64(ours.PeakBytes), float64(theirs.PeakBytes)},
+			{"wire", float64(ours.WireBytes), float64(theirs.WireBytes)},
+			{"p50", ours.P50Ms, theirs.P50Ms},
+		} {
+			if c.ours > c.theirs {
+				r.Behind = append(r.Behind, fmt.Sprintf("%s: %s %.3g against %.3g", ours.Workload, c.column, c.ours, c.theirs))
+			}
+		}
+	}
+}
+
+// print writes the table in Markdown.
+func (r *report) print(out io.Writer) error {
+	fmt.Fprintf(out, "%s\n\n", r.Machine)
+	for _, p := range r.Peers {
+		fmt.Fprintf(out, "- %s\n", p)
+	}
+	fmt.Fprintln(out)
+	w := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
+	fmt.Fprintln(w, "| workload\t| peer\t| wall s\t| MB/s\t| files/s\t| CPU s\t| peak MiB\t| wire MiB\t| p50 ms\t| p95 ms\t|")
+	fmt.Fprintln(w, "| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t|")
+	for _, row := range r.Results {
+		if row.Error != "" {
+			fmt.Fprintf(w, "| %s\t| %s\t| failed\t|\t|\t|\t|\t|\t|\t|\t|\n", row.What, row.Peer)
+			continue
+		}
+		fmt.Fprintf(w, "| %s\t| %s\t| %.2f\t| %s\t| %s\t| %.2f\t| %.0f\t| %.2f\t| %s\t| %s\t|\n", row.What, row.Peer, row.WallSeconds,
+			optional(row.MBPerSecond), optional(row.FilesPerS), row.CPUSeconds, mebibytes(row.PeakBytes), mebibytes(row.WireBytes),
+			optional(row.P50Ms), optional(row.P95Ms))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if len(r.Behind) > 0 {
+		fmt.Fprintf(out, "\nshoal is not ahead of syncthing here:\n\n- %s\n", strings.Join(r.Behind, "\n- "))
+	}
+	return nil
+}
+
+func optional(v float64) string {
+	if v == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.1f", v)
+}
+
+func mebibytes(n int64) float64 { return float64(n) / (1 << 20) }
+
+// describeMachine says in a line where this was measured.
+func describeMachine() string {
+	kernel, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		kernel = []byte("unknown")
+	}
+	return fmt.Sprintf("%d cores, %s/%s, Linux %s, %s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH,
+		strings.TrimSpace(string(kernel)), time.Now().UTC().Format(time.DateOnly))
+}

@@ -1,0 +1,156 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/shoalmesh/shoal/e2e/lab"
+)
+
+func newRsync(ctx context.Context, _ config, _ string) (peer, error) {
+	if err := need(ctx, "rsync"); err != nil {
+		return peer{}, err
+	}
+	version, err := firstLine(ctx, "rsync", "--version")
+	return peer{name: "rsync", version: version, open: func(p place) ends { return &rsyncEnds{place: p} }}, err
+}
+
+// rsyncEnds are an rsync daemon, which reads the source, and a client that is started to pull when there is something to pull.
+type rsyncEnds struct {
+	place  place
+	port   int
+	daemon *exec.Cmd
+	client *exec.Cmd // the running or last one
+
+	mu     sync.Mutex
+	living int           // guarded by mu; process of the client that runs
+	cpu    time.Duration // guarded by mu; of clients that have ended
+	peak   int64         // guarded by mu; of those, bytes
+}
+
+// rsyncConfig is the form of rsyncd.conf(5): port, log file, folder.
+const rsyncConfig = `address = 127.0.0.1
+port = %d
+use chroot = no
+uid = %d
+gid = %d
+log file = %s
+pid file = %s.pid
+[source]
+path = %s
+read only = yes
+`
+
+func (r *rsyncEnds) start(ctx context.Context) error {
+	var err error
+	if r.port, err = lab.FreePort(); err != nil {
+		return err
+	}
+	from, to := r.folders()
+	for _, dir := range []string{from, to} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	conf, log := filepath.Join(r.place.dir, "rsyncd.conf"), filepath.Join(r.place.dir, "rsyncd.log")
+	text := fmt.Sprintf(rsyncConfig, r.port, os.Geteuid(), os.Getegid(), log, log, from)
+	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
+		return err
+	}
+	r.daemon = r.place.command(context.WithoutCancel(ctx), "rsync", "--daemon", "--no-detach", "--config="+conf)
+	if err := r.daemon.Start(); err != nil {
+		return err
+	}
+	return lab.Poll(ctx, 20*time.Millisecond, func() error { return r.answers(ctx) })
+}
+
+// answers tells whether the daemon listens.
+func (r *rsyncEnds) answers(ctx context.Context) error {
+	if r.place.space == "" {
+		conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(r.port)))
+		if err == nil {
+			err = conn.Close()
+		}
+		return err
+	}
+	return r.place.command(ctx, "rsync", r.source()).Run() // lists the folder
+}
+
+func (r *rsyncEnds) source() string { return fmt.Sprintf("rsync://127.0.0.1:%d/source/", r.port) }
+
+func (r *rsyncEnds) look(ctx context.Context) error {
+	_, to := r.folders()
+	r.client = r.place.command(ctx, "rsync", "-a", "--delete", "--modify-window=-1", r.source(), to+"/")
+	if err := r.client.Start(); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.living = r.client.Process.Pid
+	return nil
+}
+
+func (r *rsyncEnds) done(context.Context) error {
+	err := r.client.Wait()
+	state := r.client.ProcessState
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.living = 0
+	r.cpu += state.UserTime() + state.SystemTime()
+	if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
+		r.peak = max(r.peak, usage.Maxrss<<10)
+	}
+	return err
+}
+
+func (r *rsyncEnds) pids() []int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	pids := []int{r.daemon.Process.Pid}
+	if r.living != 0 {
+		pids = append(pids, r.living)
+	}
+	return pids
+}
+
+func (r *rsyncEnds) folders() (from, to string) {
+	return filepath.Join(r.place.dir, "a"), filepath.Join(r.place.dir, "b")
+}
+
+func (r *rsyncEnds) stop(context.Context) error {
+	if r.daemon == nil || r.daemon.Process == nil {
+		return nil
+	}
+	err := r.daemon.Process.Signal(os.Interrupt)
+	_ = r.daemon.Wait() // it ends by the signal, which is an error to Wait
+	if errors.Is(err, os.ErrProcessDone) {
+		return nil
+	}
+	return err
+}
+
+// pull runs the client once.
+func (r *rsyncEnds) pull(ctx context.Context) error {
+	if err := r.look(ctx); err != nil {
+		return err
+	}
+	return r.done(ctx)
+}
+
+// spent counts the clients that have ended.
+func (r *rsyncEnds) spent() (cpu time.Duration, peak int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.cpu, r.peak
+}

@@ -1,0 +1,164 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/shoalmesh/shoal/e2e/lab"
+)
+
+// workload is one thing that is measured. Each is a file of its own.
+type workload struct {
+	name string
+	what func(config) string // for the table
+	run  func(context.Context, *session) (outcome, error)
+}
+
+// outcome is what a workload took, and how much it was.
+type outcome struct {
+	cost
+	bytes int64
+	files int
+}
+
+var workloads = []workload{bigFile, smallFiles, goSource, editLatency, insertHead}
+
+func workloadNames() []string {
+	var names []string
+	for _, w := range workloads {
+		names = append(names, w.name)
+	}
+	return names
+}
+
+func chooseWorkloads(c config) []workload {
+	if len(c.only) == 0 {
+		return workloads
+	}
+	return slices.DeleteFunc(slices.Clone(workloads), func(w workload) bool { return !slices.Contains(c.only, w.name) })
+}
+
+// session is one workload on one peer: two ends that run.
+type session struct {
+	config
+	ends  ends
+	meter meter
+	dir   string // where content is prepared, on the file system of the ends
+}
+
+// measure runs one workload on one peer, in a folder of its own. What goes wrong is part of the result.
+func measure(ctx context.Context, c config, in place, p peer, w workload) result {
+	r := result{Peer: p.name, Workload: w.name, What: w.what(c)}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	out, err := runSession(ctx, c, in, p, w)
+	if err != nil {
+		note("%s: %s: %v", p.name, w.name, err)
+		r.Error = err.Error()
+		return r
+	}
+	return r.with(out)
+}
+
+func runSession(ctx context.Context, c config, in place, p peer, w workload) (out outcome, err error) {
+	dir, err := os.MkdirTemp(in.dir, p.name+"-")
+	if err != nil {
+		return out, err
+	}
+	defer os.RemoveAll(dir)
+	s := &session{config: c, dir: filepath.Join(dir, "prepared"), ends: p.open(place{dir: dir, space: in.space})}
+	s.meter.ends = s.ends
+	if err := os.Mkdir(s.dir, 0o755); err != nil {
+		return out, err
+	}
+	defer func() { err = errors.Join(err, s.ends.stop(context.WithoutCancel(ctx))) }()
+	if err := s.ends.start(ctx); err != nil {
+		return out, fmt.Errorf("start both ends: %w", err)
+	}
+	return w.run(ctx, s)
+}
+
+// prepared returns a path where content is made ready before the clock starts.
+func (s *session) prepared(name string) string { return filepath.Join(s.dir, name) }
+
+// bring moves prepared content into the source and measures until the target has it.
+func (s *session) bring(ctx context.Context, name string) (cost, error) {
+	from, _ := s.ends.folders()
+	c, err := s.meter.measure(ctx, func() error {
+		if err := os.Rename(s.prepared(name), filepath.Join(from, name)); err != nil {
+			return err
+		}
+		return s.settle(ctx)
+	})
+	if err != nil {
+		return c, err
+	}
+	return c, s.compare()
+}
+
+// settle tells the peer to look and returns when the target has everything.
+func (s *session) settle(ctx context.Context) error {
+	if err := s.ends.look(ctx); err != nil {
+		return err
+	}
+	return s.ends.done(ctx)
+}
+
+// compare is an error unless both folders hold the same files with the same contents, whatever the peer said.
+func (s *session) compare() error {
+	from, to := s.ends.folders()
+	var sums [2]map[string]lab.Row
+	for i, dir := range []string{from, to} {
+		tree, err := lab.Snapshot(dir)
+		if err != nil {
+			return err
+		}
+		sums[i] = map[string]lab.Row{}
+		for name, row := range tree {
+			if row.Kind == "file" && !strings.HasPrefix(name, ".st") {
+				sums[i][name] = lab.Row{Kind: row.Kind, Size: row.Size, Sum: row.Sum}
+			}
+		}
+	}
+	if diff := lab.Tree(sums[0]).Diff(sums[1]); len(diff) > 0 {
+		return fmt.Errorf("it said that it was done, and %d files differ, such as %s", len(diff), diff[0])
+	}
+	return nil
+}
+
+// totals counts a prepared tree.
+func (s *session) totals(name string) (files int, bytes int64, err error) {
+	err = filepath.WalkDir(s.prepared(name), func(_ string, d os.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			files++
+			bytes += info.Size()
+		}
+		return err
+	})
+	return files, bytes, err
+}
+
+// bringTree is bring for a tree that is counted first.
+func (s *session) bringTree(ctx context.Context, name string) (outcome, error) {
+	files, bytes, err := s.totals(name)
+	if err != nil {
+		return outcome{}, err
+	}
+	c, err := s.bring(ctx, name)
+	return outcome{cost: c, files: files, bytes: bytes}, err
+}
+
+// editPause is how exactly a latency is seen.
+const editPause = 200 * time.Microsecond
