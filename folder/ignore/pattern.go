@@ -242,7 +242,7 @@ func (s *segment) matches(name string) bool {
 			at++
 		case star >= 0:
 			retry++
-			e, at = star+1, at
+			e, at = star+1, retry
 		default:
 			return false
 		}
