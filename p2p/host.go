@@ -76,11 +76,11 @@ func New(c Config) (*Host, error) {
 	h := &Host{cfg: c, self: c.Identity.Device(), log: c.Log, started: make(chan struct{})}
 	h.life, h.stop = context.WithCancel(context.Background())
 	h.closeOnce = sync.OnceValue(h.shutdown)
-	run, err := invite.RandomNumber(c.Rand)
-	if err != nil {
+	var err error
+	if h.run, err = invite.RandomNumber(c.Rand); err != nil {
+		h.stop()
 		return nil, err
 	}
-	h.run = run
 	h.book = address.NewBook(h.self)
 	h.events = newEventQueue()
 	h.dials = newDialer(c.Clock)
@@ -91,6 +91,7 @@ func New(c Config) (*Host, error) {
 	h.idle = newIdleConns()
 	h.mdns = mdns.New(mdns.Config{Device: h.self, Run: h.run, Addrs: h.ownAddrs, Heard: h.sawNear, Clock: c.Clock, Log: c.Log})
 	if h.net, err = newLibp2p(c, h.gate); err != nil {
+		h.stop()
 		return nil, err
 	}
 	// libp2p would tell every guest our protocols and addresses, and take in theirs.
@@ -245,7 +246,8 @@ func (h *Host) leave() { h.work.Done() }
 func (h *Host) Traffic() (in, out int64) { return h.count.in.Load(), h.count.out.Load() }
 
 // Events returns the one channel of Up and Down events. It has one reader; when that is slow, events of one device that
-// cancel each other out are dropped, and what is left still alternates. The channel is closed when Run ends.
+// cancel each other out are dropped, and what is left still alternates. A handler may run, and Open succeed, before the
+// Up of that device was read. The channel is closed when Run ends.
 func (h *Host) Events() <-chan Event { return h.events.out }
 
 // Peers lists the devices that are connected now, sorted by device.

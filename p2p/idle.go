@@ -76,6 +76,9 @@ func (c *idleConns) use(conn network.Conn) (done func()) {
 		defer c.mu.Unlock()
 		if c.inUse[conn]--; c.inUse[conn] == 0 {
 			delete(c.inUse, conn)
+			if t := c.timers[conn]; t != nil && !c.ended {
+				t.Reset(idleWait)
+			}
 		}
 	}
 }

@@ -244,8 +244,10 @@ func (o *outbox) take() []*wire.Link {
 // write sends what the outbox holds and a heartbeat now and then, until the link or the host ends, or the other side is
 // silent for too long. A heartbeat is a ping with number 0; nobody answers it.
 func (l *link) write(heartbeat time.Duration) error {
-	tick := time.NewTicker(heartbeat)
-	defer tick.Stop()
+	patience := silentBeats * heartbeat
+	beatAt := time.Now().Add(heartbeat)
+	timer := time.NewTimer(heartbeat)
+	defer timer.Stop()
 	for {
 		var msgs []*wire.Link
 		select {
@@ -253,14 +255,19 @@ func (l *link) write(heartbeat time.Duration) error {
 			return nil
 		case <-l.outbox.wake:
 			msgs = l.outbox.take()
-		case <-tick.C:
-			if l.silence() > silentBeats*heartbeat {
-				return errSilent
-			}
-			msgs = []*wire.Link{{Kind: &wire.Link_Ping{Ping: &wire.Ping{}}}}
+		case <-timer.C:
 		}
+		silence := l.silence()
+		if silence >= patience {
+			return errSilent
+		}
+		if !time.Now().Before(beatAt) {
+			msgs = append(msgs, &wire.Link{Kind: &wire.Link_Ping{Ping: &wire.Ping{}}})
+			beatAt = time.Now().Add(heartbeat)
+		}
+		timer.Reset(min(time.Until(beatAt), patience-silence))
 		for _, m := range msgs {
-			_ = l.stream.SetWriteDeadline(time.Now().Add(silentBeats * heartbeat))
+			_ = l.stream.SetWriteDeadline(time.Now().Add(patience))
 			if err := l.send(m); err != nil {
 				return err
 			}
