@@ -116,11 +116,11 @@ func (r *Roster) emptyChain(k *keyRing, root epochRoot, e *newEpoch) bool {
 	return complete
 }
 
-// fitsChain tells whether an entry of e's chain is the root of n. Entries for epochs with no lower number do not fit: no honest maker
-// has them, and without them no two epochs can stand for each other.
+// fitsChain tells whether an entry of e's chain is the root of n. No two epochs can hold each other's roots: an entry names an epoch by a hash,
+// and is hashed with its own.
 func (r *Roster) fitsChain(k *keyRing, e *newEpoch, entry chainedRoot, n *node) bool {
 	older, is := n.payload.(newEpoch)
-	if !is || !r.isExact(n) || older.folder != e.folder || older.number >= e.number {
+	if !is || !r.isExact(n) || older.folder != e.folder {
 		return false
 	}
 	if known, ok := k.roots[entry.epoch]; ok {

@@ -104,6 +104,34 @@ func TestChainedRootThatDoesNotMatchTheCommitmentIsRefused(t *testing.T) {
 	}
 }
 
+func TestChainedRootOfAnEpochThatArrivesLaterIsTakenOver(t *testing.T) {
+	ann := newMesh(t, "ann")
+	photos := ann.addsFolder("Photos")
+	bob := ann.admits("bob", RoleMember)
+	cat := ann.admits("cat", RoleMember)
+	hidden := epochRoot{9}
+	late := bob.publishEpoch(photos, hidden, bob.recipientsNow(), hidden.commitment(bob.Mesh(), photos)) // no envelopes
+	_, err := ann.NewEpoch(ann.Identity, photos, ann.tick(), ann.dice)
+	ann.must(err)
+	s, root := ann.draft(ann, ann.tick()), epochRoot{7}
+	links := chain{life: ann.ring(ann, photos).life, roots: []chainedRoot{{epoch: shoal.EpochID(late.hash), root: hidden}}}
+	e := newEpoch{folder: photos, number: 3, recipients: ann.recipientsNow(), commitment: root.commitment(ann.Mesh(), photos)}
+	e.chain = links.seal(root, ann.Mesh(), photos, e.number)
+	n, err := ann.publish(ann, s, e)
+	ann.must(err)
+	env, err := ann.sealRoot(n, root, cat.Device())
+	ann.must(err)
+	ann.must(ann.send(ann, []envelope{env}, ann.tick()))
+	cat.learn(ann)
+	if _, has := cat.keys(photos).Epoch(shoal.EpochID(late.hash)); has {
+		t.Error("has the keys of an epoch that has not arrived")
+	}
+	cat.learn(bob)
+	if _, has := cat.keys(photos).Epoch(shoal.EpochID(late.hash)); !has {
+		t.Error("lacks the keys of an epoch whose root was in a chain")
+	}
+}
+
 func TestEnvelopeOpensForOneMeshFolderEpochAndRecipientOnly(t *testing.T) {
 	ann, bob := identity(t, "ann"), identity(t, "bob")
 	m, f, e := shoal.MeshID{1}, shoal.FolderID{2}, shoal.EpochID{3}

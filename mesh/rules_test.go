@@ -157,6 +157,20 @@ func TestDemotedOwnerActsNoMore(t *testing.T) {
 	}
 }
 
+func TestOwnerWhoWasAReaderInBetweenActsAgain(t *testing.T) {
+	ann := newMesh(t, "ann")
+	bob := ann.admits("bob", RoleOwner)
+	ann.setsRole(bob, RoleReader)
+	ann.setsRole(bob, RoleOwner)
+	bob.learn(ann)
+	bob.admits("cat", RoleMember)
+	photos := bob.addsFolder("Photos")
+	agree(t, "ann:owner bob:owner cat:member ", ann, bob)
+	if _, ok := ann.State().Folder(photos); !ok || len(ann.State().Problems()) != 0 {
+		t.Errorf("folder %v, problems %v", ok, ann.State().Problems())
+	}
+}
+
 func TestOnlyOwnersGovern(t *testing.T) {
 	ann := newMesh(t, "ann")
 	photos := ann.addsFolder("Photos")
@@ -222,7 +236,11 @@ func TestReaderIsCutUntilItMayWriteAgain(t *testing.T) {
 	if seq, _, cut := s.Cut(photos, journal(bob.Device(), 1)); !cut || seq != 5 || s.MayWrite(bob.Device(), photos) || !s.Admitted(bob.Device()) {
 		t.Errorf("cut at %d (%v)", seq, cut)
 	}
-	ann.setsRole(bob, RoleMember)
+	count := ann.Count()
+	ann.setsRole(bob, RoleMember, 5)
+	if ann.Count() != count+1 {
+		t.Error("published cuts that nothing asks for")
+	}
 	if _, _, cut := ann.State().Cut(photos, journal(bob.Device(), 2)); cut || !ann.State().MayWrite(bob.Device(), photos) {
 		t.Error("still cut")
 	}
