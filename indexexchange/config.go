@@ -74,6 +74,9 @@ type Effects struct {
 	// not open. same means that it equals the own one, so that the journal may be continued. A peer that knows nothing of
 	// the journal shows that too, with same false.
 	Proof func(f shoal.FolderID, peer shoal.DeviceID, same bool)
+	// Rival: a peer shows more of the journal that is being written here, or another history of it: another life of this device
+	// is at work (a resumed machine, a copied database). The device should open a new journal.
+	Rival func(f shoal.FolderID, peer shoal.DeviceID)
 	// Status: a newer statement of a device about what it received and applied was stored.
 	Status func(f shoal.FolderID, dev shoal.DeviceID)
 	// Fork: a device has signed two histories of one journal. The evidence is kept in the index.

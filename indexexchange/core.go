@@ -22,7 +22,8 @@ import (
 //
 // Its methods are safe for concurrent use.
 type Core struct {
-	cfg Config // set once
+	cfg        Config // set once
+	batchBytes int    // set once: maxBatchBytes; tests make it smaller
 
 	// reading is held from before a frontier is read until the engine knows it, so that an older one never comes last.
 	// Taken before mu.
@@ -41,7 +42,7 @@ func NewCore(c Config) *Core {
 	if err := c.Validate(); err != nil {
 		panic("indexexchange: " + err.Error())
 	}
-	return &Core{cfg: c.withDefaults(), engine: newEngine(c.Device), sessions: make(map[shoal.DeviceID]*Session),
+	return &Core{cfg: c.withDefaults(), batchBytes: maxBatchBytes, engine: newEngine(c.Device), sessions: make(map[shoal.DeviceID]*Session),
 		woken: make(chan struct{}, 1)}
 }
 
@@ -203,6 +204,18 @@ func (c *Core) stepLocked(ev event) (rest []action) {
 	return rest
 }
 
+// wants tells whether a peer owes a bucket.
+func (c *Core) wants(dev shoal.DeviceID, k journalKey, n uint64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f := c.engine.folders[k.folder]
+	if f == nil || f.chases[k.journal] == nil {
+		return false
+	}
+	ask := f.chases[k.journal].open[n]
+	return ask != nil && ask.peer.dev == dev
+}
+
 func (c *Core) rouse() {
 	select {
 	case c.woken <- struct{}{}:
@@ -229,6 +242,8 @@ func (c *Core) effects(acts []action) (rest []action) {
 			if c.cfg.Effects.Proof != nil {
 				c.cfg.Effects.Proof(a.folder, a.peer, a.same)
 			}
+		case checkRival:
+			c.checkRival(a)
 		case leaveOutPeer:
 			c.cfg.Log.Warn("leave a device out", "device", a.peer, "err", a.reason)
 			if c.cfg.Effects.LeftOut != nil {
@@ -239,6 +254,26 @@ func (c *Core) effects(acts []action) (rest []action) {
 		}
 	}
 	return rest
+}
+
+// checkRival looks whether the peer really shows something of the own journal that is not here: what the engine knows may be a
+// moment older than what has left already.
+func (c *Core) checkRival(a checkRival) {
+	f, kept := c.cfg.Folders.Folder(a.folder)
+	if !kept || c.cfg.Effects.Rival == nil {
+		return
+	}
+	rival := false
+	err := f.View(func(tx *index.Tx) error {
+		if own, open := tx.Own(); open {
+			here := positionOf(tx.Frontier()[own])
+			rival = a.at.seq > here.seq || a.at.seq == here.seq && a.at.head != here.head
+		}
+		return nil
+	})
+	if err == nil && rival {
+		c.cfg.Effects.Rival(a.folder, a.peer)
+	}
 }
 
 func (c *Core) changed(id shoal.FolderID, a index.Accepted) {

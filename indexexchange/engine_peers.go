@@ -217,10 +217,16 @@ func (ev frontierCame) apply(e *engine) {
 
 // prove reports what the peer shows of the own journal, while that is of interest.
 func (e *engine) prove(f *folder, p *peer, pf *peerFolder) {
-	if f.ownOpen || f.own.Device != e.self {
+	if f.own.Device != e.self {
 		return
 	}
 	here, there := f.local[f.own], pf.pos[f.own]
+	if f.ownOpen {
+		if there.seq > here.seq || there.seq == here.seq && there.head != here.head {
+			e.do(checkRival{folder: f.id, peer: p.dev, at: there})
+		}
+		return
+	}
 	e.do(showProof{folder: f.id, peer: p.dev, same: here.seq > 0 && here.seq == there.seq && here.head == there.head})
 }
 

@@ -200,6 +200,12 @@ type (
 		peer   shoal.DeviceID
 		same   bool
 	}
+	// checkRival reports that a peer shows more of the own open journal, if that is so.
+	checkRival struct {
+		folder shoal.FolderID
+		peer   shoal.DeviceID
+		at     position
+	}
 	leaveOutPeer struct {
 		peer   shoal.DeviceID
 		reason error
@@ -221,4 +227,5 @@ func (finish) action()         {}
 func (sign) action()           {}
 func (showProof) action()      {}
 func (leaveOutPeer) action()   {}
+func (checkRival) action()     {}
 func (wakeAt) action()         {}

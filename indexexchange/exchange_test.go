@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -112,6 +113,11 @@ func run(t testing.TB, nw *network, n *node) *running {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { r.x.Run(ctx) })
+	for running := false; !running; runtime.Gosched() { // streams that come before are refused
+		r.x.mu.Lock()
+		running = r.x.running
+		r.x.mu.Unlock()
+	}
 	r.stop = func() {
 		cancel()
 		wg.Wait()
@@ -259,6 +265,7 @@ func BenchmarkManyRecords(b *testing.B) {
 	nw := newNetwork()
 	nw.connect = loopback
 	x := run(b, nw, w.nodes[0])
+	x.x.core.batchBytes = maxBatchBytes
 	for b.Loop() {
 		b.StopTimer()
 		n := w.nodes[1]

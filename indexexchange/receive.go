@@ -9,8 +9,8 @@ import (
 	"github.com/shoalmesh/shoal/index"
 )
 
-// maxPartial bounds the bytes of a bucket that comes in pieces.
-const maxPartial = 32 << 20
+// maxPartial bounds the bytes of a bucket that comes in pieces: 1,024 records of 64 KiB, many times what is usual.
+const maxPartial = 64 << 20
 
 // headOf reads a head that came with records of k, and says where it leads to.
 func headOf(k journalKey, raw []byte) (position, error) {
@@ -171,29 +171,40 @@ func (s *Session) receiveBucket(ctx context.Context, m bucketMessage) error {
 		outcome: outcomeOf(err), reason: err})
 }
 
+// partial is a bucket of which more is to come.
+type partial struct {
+	bucketMessage
+	bytes  int
+	wanted bool // false: nobody asked for it; nothing of it is kept
+}
+
 // join puts the pieces of a bucket together. Pieces come one after the other, so there is never more than one bucket open.
 func (s *Session) join(m bucketMessage) (whole *bucketMessage, err error) {
 	p := s.partial
 	if p == nil {
-		p = &bucketMessage{journal: m.journal, n: m.n}
+		p = &partial{bucketMessage: bucketMessage{journal: m.journal, n: m.n}, wanted: s.core.wants(s.peer, m.journal, m.n)}
 	}
 	if p.journal != m.journal || p.n != m.n {
 		return nil, errWire("bucket %d while %d is not complete", m.n, p.n)
 	}
-	p.records = append(p.records, m.records...)
-	size := 0
-	for _, r := range p.records {
-		size += len(r)
+	if p.wanted {
+		p.records = append(p.records, m.records...)
 	}
-	if size > maxPartial || len(p.records) > index.BucketSize {
-		return nil, errWire("bucket of %d records, %d bytes", len(p.records), size)
+	for _, r := range m.records {
+		p.bytes += len(r)
 	}
+	if p.bytes > maxPartial || len(p.records) > index.BucketSize {
+		return nil, errWire("bucket of %d records, %d bytes", len(p.records), p.bytes)
+	}
+	s.partial = p
 	if m.more {
-		s.partial = p
 		return nil, nil
 	}
 	s.partial = nil
-	return p, nil
+	if !p.wanted {
+		return nil, nil
+	}
+	return &p.bucketMessage, nil
 }
 
 // finish ends a bucket-wise transfer.

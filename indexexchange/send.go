@@ -33,12 +33,24 @@ func (s *Session) Next(ctx context.Context) ([][]byte, error) {
 		if len(messages) == 0 {
 			continue
 		}
-		frames := make([][]byte, len(messages))
-		for i, m := range messages {
-			frames[i] = encode(m)
+		if frames := s.encodeAll(messages); len(frames) > 0 {
+			return frames, nil
 		}
-		return frames, nil
 	}
+}
+
+// encodeAll leaves out what no peer would take. Only a journal of some 80 million records has such a list of digests.
+func (s *Session) encodeAll(messages []message) [][]byte {
+	frames := make([][]byte, 0, len(messages))
+	for _, m := range messages {
+		raw := encode(m)
+		if len(raw) > MaxMessage {
+			s.core.cfg.Log.Error("message is too big to be sent", "device", s.peer, "bytes", len(raw))
+			continue
+		}
+		frames = append(frames, raw)
+	}
+	return frames
 }
 
 func (s *Session) carryOut(ctx context.Context, j job) ([]message, error) {
@@ -157,7 +169,7 @@ func (s *Session) batch(ctx context.Context, k journalKey, after shoal.Seq) (bat
 	var small []smallRef
 	var at position
 	err := s.view(ctx, k, func(tx *index.Tx) (err error) {
-		if m.batch, err = tx.ReadAfter(k.journal, after, maxBatchBytes); err != nil {
+		if m.batch, err = tx.ReadAfter(k.journal, after, s.core.batchBytes); err != nil {
 			return err
 		}
 		at = positionOf(tx.Frontier()[k.journal])

@@ -14,7 +14,7 @@ type Session struct {
 	peer   shoal.DeviceID // set once
 	wakeup chan struct{}  // depth 1: sent on when the outbox may have something; never closed
 
-	partial *bucketMessage // used by Receive alone: a bucket of which more is to come
+	partial *partial // used by Receive alone; nil: no bucket is open
 
 	box    outbox // guarded by core.mu
 	closed bool   // guarded by core.mu

@@ -94,6 +94,7 @@ type node struct {
 	proofs   map[shoal.DeviceID]bool
 	statuses []shoal.DeviceID
 	leftOut  []shoal.DeviceID
+	rivals   []shoal.DeviceID
 	forks    int
 	accepts  int // transactions that changed something
 
@@ -217,9 +218,11 @@ func (n *node) open(db *index.DB) {
 		Changed: func(_ shoal.FolderID, a index.Accepted) { n.changed = append(n.changed, a.Paths...); n.accepts++ },
 		Proof:   func(_ shoal.FolderID, peer shoal.DeviceID, same bool) { n.proofs[peer] = same },
 		Status:  func(_ shoal.FolderID, dev shoal.DeviceID) { n.statuses = append(n.statuses, dev) },
+		Rival:   func(_ shoal.FolderID, peer shoal.DeviceID) { n.rivals = append(n.rivals, peer) },
 		Fork:    func(shoal.FolderID, *index.ForkError) { n.forks++ },
 		LeftOut: func(peer shoal.DeviceID, _ error) { n.leftOut = append(n.leftOut, peer) },
 	}})
+	n.core.batchBytes = 200 << 10 // some 500 small records, so that buckets are tried with few of them
 	w.must(n.core.Refresh(w.people.folder))
 }
 
