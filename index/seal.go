@@ -150,10 +150,17 @@ func splitRecord(record []byte) (clear, sealed []byte, err error) {
 		next++
 		return nil
 	})
-	if err == nil && (next != 3 || len(clear) == 0) {
-		err = malformed("record without its two parts")
+	if err != nil {
+		return nil, nil, err
 	}
-	return clear, sealed, err
+	if next != 3 || len(clear) == 0 || len(sealed) == 0 {
+		return nil, nil, malformed("record without its two parts")
+	}
+	// There is one encoding, or the bytes could not be made again. Longer ones of the same are numbers with leading zeros.
+	if want := protowire.SizeTag(1) + protowire.SizeBytes(len(clear)) + protowire.SizeTag(2) + protowire.SizeBytes(len(sealed)); len(record) != want {
+		return nil, nil, malformed("record of %d bytes, its parts take %d", len(record), want)
+	}
+	return clear, sealed, nil
 }
 
 // checkRefs tells whether the blocks in the clear part are those of the entry. Those of a long recipe are trusted: its root is
