@@ -151,10 +151,11 @@ func lstatAt(dir int, name string) (Stat, error) {
 
 // Exchange implements FS.
 func (o *OS) Exchange(a, b string) error {
+	if a == b && a != "" {
+		_, err := o.Lstat(a)
+		return err
+	}
 	return o.at2("exchange", a, b, func(dirA int, nameA string, dirB int, nameB string) error {
-		if dirA == dirB && nameA == nameB {
-			return nil
-		}
 		err := renameSwap(dirA, nameA, dirB, nameB)
 		if err == unix.EINVAL || err == unix.ENOSYS {
 			return unix.ENOTSUP // checkTwo leaves no other reason for EINVAL

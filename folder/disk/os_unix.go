@@ -138,13 +138,19 @@ func (o *OS) at2(op, a, b string, fn func(dirA int, nameA string, dirB int, name
 	if err := checkTwo(op, a, b); err != nil {
 		return err
 	}
+	parentA, nameA := splitPath(a)
+	dirA, err := o.folder(parentA)
+	if err != nil {
+		return pathError(op, a, err)
+	}
+	defer o.release(dirA)
 	parentB, nameB := splitPath(b)
 	dirB, err := o.folder(parentB)
 	if err != nil {
 		return pathError(op, b, err)
 	}
 	defer o.release(dirB)
-	return o.at(op, a, func(dirA int, nameA string) error { return fn(dirA, nameA, dirB, nameB) })
+	return pathError(op, a, retry(func() error { return fn(dirA, nameA, dirB, nameB) }))
 }
 
 // folder opens the folder p to work in, by release to be closed.

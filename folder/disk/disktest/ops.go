@@ -131,13 +131,12 @@ func (f *FS) rename(from, to string, replace bool) error {
 	if to == "" || shoal.Path(to).Under(shoal.Path(from)) || shoal.Path(from).Under(shoal.Path(to)) {
 		return fs.ErrInvalid
 	}
-	src, err := f.findThere(from)
+	src, dst, err := f.findBoth(from, to)
 	if err != nil {
 		return err
 	}
-	dst, err := f.find(to)
-	if err != nil {
-		return err
+	if src.node == nil {
+		return fs.ErrNotExist
 	}
 	respelt := src.dir == dst.dir && src.name != dst.name && f.key(src.name) == f.key(dst.name)
 	switch {
@@ -198,13 +197,12 @@ func (f *FS) exchange(a, b string) error {
 	if b == "" || shoal.Path(a).Under(shoal.Path(b)) || shoal.Path(b).Under(shoal.Path(a)) {
 		return fs.ErrInvalid
 	}
-	x, err := f.findThere(a)
+	x, y, err := f.findBoth(a, b)
 	if err != nil {
 		return err
 	}
-	y, err := f.findThere(b)
-	if err != nil {
-		return err
+	if x.node == nil || y.node == nil {
+		return fs.ErrNotExist
 	}
 	if x.node == y.node {
 		return nil

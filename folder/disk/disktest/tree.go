@@ -217,6 +217,14 @@ func (f *FS) findThere(p string) (place, error) {
 	return pl, err
 }
 
+// findBoth is find for two names: first the folders, then what is in them, as the system does.
+func (f *FS) findBoth(p, q string) (a, b place, err error) {
+	if a, err = f.find(p); err == nil {
+		b, err = f.find(q)
+	}
+	return a, b, err
+}
+
 // findFree is find for a name that must not exist and that this disk can hold.
 func (f *FS) findFree(p string) (place, error) {
 	pl, err := f.find(p)
