@@ -24,6 +24,15 @@ const (
 	busyRetry = time.Second
 )
 
+// longestWait is the longest that anything is postponed. A time further ahead comes from a clock that was set back since.
+const longestWait = 60 * time.Second
+
+// due tells whether a time has come.
+func (e *Engine) due(at time.Time) bool {
+	ahead := at.Sub(e.Now())
+	return ahead <= 0 || ahead > longestWait
+}
+
 // busy tells whether p must wait because it is open for writing.
 func (e *Engine) busy(p shoal.Path) bool {
 	open, err := e.FS.Busy(string(p))
@@ -49,7 +58,7 @@ func (e *Engine) postpone(p shoal.Path, err error) {
 		w.since = e.Now()
 	}
 	w.tries++
-	wait := min(20*time.Millisecond<<min(w.tries, 12), 60*time.Second)
+	wait := min(20*time.Millisecond<<min(w.tries, 12), longestWait)
 	w.next = e.Now().Add(wait)
 	e.waits[p] = w
 	if err != nil && !errors.Is(err, ErrDiskFull) {
@@ -62,9 +71,8 @@ func (e *Engine) markDirty(dir shoal.Path) { e.dirty[dir] = true }
 
 // TakeDirty returns the folders that must be looked at again, in tree order, and forgets them.
 func (e *Engine) TakeDirty() []shoal.Path {
-	now := e.Now()
-	for p, due := range e.weak {
-		if !due.After(now) {
+	for p, at := range e.weak {
+		if e.due(at) {
 			delete(e.weak, p)
 			e.dirty[p.Parent()] = true
 		}

@@ -199,7 +199,7 @@ func (e *Engine) need(tx *index.Tx, p shoal.Path) (n need, ok bool, err error) {
 		e.excused[p] = "excluded"
 		return n, false, nil
 	}
-	if w, busy := e.waits[p]; busy && e.Now().Before(w.next) {
+	if w, busy := e.waits[p]; busy && !e.due(w.next) {
 		return n, false, nil
 	}
 	row, _, err := tx.Row(p)
