@@ -62,8 +62,8 @@ func (e *Engine) readFile(ctx context.Context, s *sight) error {
 	}
 	after.Name = s.stat.Name
 	s.stat, s.recipe, s.content, s.size = after, r, e.Keys.ContentID(r), after.Size
-	now := e.Now().UnixNano()
-	s.weak = now-max(after.MTime, after.CTime) < int64(clockGranularity) && after.MTime <= now
+	age := e.Now().UnixNano() - max(after.MTime, after.CTime) // negative: the clock was set back since; the next change has another time
+	s.weak = age >= 0 && age < int64(clockGranularity)
 	return nil
 }
 

@@ -1,3 +1,5 @@
+//go:build unix
+
 package disk_test
 
 import (
@@ -7,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -32,10 +35,47 @@ func word(err error) string {
 	return err.Error()
 }
 
+// user is what the user's programs do beside the one under test.
+type user interface {
+	WriteFile(p, content string) error
+	Rename(from, to string) error
+	Link(p, name string) error
+}
+
+// realUser is the user of a real folder.
+type realUser struct{ root *os.Root }
+
+func (u realUser) WriteFile(p, content string) error {
+	if fi, err := u.root.Lstat(p); err == nil && !fi.Mode().IsRegular() {
+		return disk.ErrNotFile // the one in memory does not follow symlinks
+	}
+	return u.root.WriteFile(p, []byte(content), 0o644)
+}
+
+// Rename is rename(2): os.Rename does not put a folder in the place of an empty one.
+func (u realUser) Rename(from, to string) error {
+	for _, p := range []string{from, to} {
+		for dir := shoal.Path(p).Parent(); dir != ""; dir = dir.Parent() {
+			if fi, err := u.root.Lstat(string(dir)); err != nil || !fi.IsDir() {
+				return disk.ErrNotFolder // rename(2) would follow symlinks
+			}
+		}
+	}
+	return syscall.Rename(u.root.Name()+"/"+from, u.root.Name()+"/"+to)
+}
+
+func (u realUser) Link(p, name string) error { return u.root.Link(p, name) }
+
+// world is a disk and its user.
+type world struct {
+	disk.FS
+	user user
+}
+
 // step is one operation that both disks are asked for.
 type step struct {
 	name string
-	do   func(disk.FS) (string, error) // what it found, and the error
+	do   func(world) (string, error) // what it found, and the error
 }
 
 var (
@@ -51,39 +91,42 @@ func drawStep(t *rapid.T) step {
 	text := strings.Repeat(rapid.SampledFrom([]string{"x", "y"}).Draw(t, "text"), 1+int(size))
 	only := func(err error) (string, error) { return "", err }
 	steps := []step{
-		{"create " + p, func(d disk.FS) (string, error) {
+		{"create " + p, func(d world) (string, error) {
 			w, err := d.Create(p, size, mode)
 			if err != nil {
 				return "", err
 			}
 			return writeInto(w, text, size)
 		}},
-		{"reopen " + p, func(d disk.FS) (string, error) {
+		{"reopen " + p, func(d world) (string, error) {
 			w, err := d.Reopen(p)
 			if err != nil {
 				return "", err
 			}
 			return writeInto(w, text, size/2)
 		}},
-		{"cut " + p, func(d disk.FS) (string, error) {
+		{"cut " + p, func(d world) (string, error) {
 			w, err := d.Reopen(p)
 			if err != nil {
 				return "", err
 			}
 			return "", errors.Join(w.Truncate(size), w.Close())
 		}},
-		{"mkdir " + p, func(d disk.FS) (string, error) { return only(d.Mkdir(p, mode|0o700)) }},
-		{"symlink " + p, func(d disk.FS) (string, error) { return only(d.Symlink(q, p)) }},
-		{"rename " + p + " " + q, func(d disk.FS) (string, error) { return only(d.Rename(p, q)) }},
-		{"exchange " + p + " " + q, func(d disk.FS) (string, error) { return only(d.Exchange(p, q)) }},
-		{"remove " + p, func(d disk.FS) (string, error) { return only(d.Remove(p)) }},
-		{"chmod " + p, func(d disk.FS) (string, error) { return only(d.Chmod(p, mode|0o700)) }},
-		{"chtimes " + p, func(d disk.FS) (string, error) { return only(d.Chtimes(p, size+1)) }},
-		{"list " + p, func(d disk.FS) (string, error) { return describe(d, p) }},
-		{"open " + p, func(d disk.FS) (string, error) { return content(d, p) }},
-		{"readlink " + p, func(d disk.FS) (string, error) { return d.Readlink(p) }},
-		{"sync " + p, func(d disk.FS) (string, error) { return only(d.SyncDir(p)) }},
-		{"lstat " + p, func(d disk.FS) (string, error) {
+		{"mkdir " + p, func(d world) (string, error) { return only(d.Mkdir(p, mode|0o700)) }},
+		{"symlink " + p, func(d world) (string, error) { return only(d.Symlink(q, p)) }},
+		{"rename " + p + " " + q, func(d world) (string, error) { return only(d.Rename(p, q)) }},
+		{"exchange " + p + " " + q, func(d world) (string, error) { return only(d.Exchange(p, q)) }},
+		{"remove " + p, func(d world) (string, error) { return only(d.Remove(p)) }},
+		{"chmod " + p, func(d world) (string, error) { return only(d.Chmod(p, mode|0o700)) }},
+		{"chtimes " + p, func(d world) (string, error) { return only(d.Chtimes(p, size+1)) }},
+		{"list " + p, func(d world) (string, error) { return describe(d, p) }},
+		{"open " + p, func(d world) (string, error) { return content(d, p) }},
+		{"readlink " + p, func(d world) (string, error) { return d.Readlink(p) }},
+		{"user write " + p, func(d world) (string, error) { return only(d.user.WriteFile(p, text)) }},
+		{"user rename " + p + " " + q, func(d world) (string, error) { return only(d.user.Rename(p, q)) }},
+		{"user link " + p + " " + q, func(d world) (string, error) { return only(d.user.Link(p, q)) }},
+		{"sync " + p, func(d world) (string, error) { return only(d.SyncDir(p)) }},
+		{"lstat " + p, func(d world) (string, error) {
 			st, err := d.Lstat(p)
 			return st.Kind.String(), err
 		}},
@@ -145,12 +188,18 @@ func TestMemoryDoesWhatTheSystemDoes(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer real.Close()
+		inside, err := os.OpenRoot(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer inside.Close()
 		mem := disktest.New(disktest.Options{})
 		for range rapid.IntRange(1, 40).Draw(rt, "steps") {
 			s := drawStep(rt)
-			got, gotErr := s.do(mem)
-			want, wantErr := s.do(real)
-			if word(gotErr) != word(wantErr) || got != want {
+			got, gotErr := s.do(world{mem, mem.User()})
+			want, wantErr := s.do(world{real, realUser{inside}})
+			same := word(gotErr) == word(wantErr) || strings.HasPrefix(s.name, "user ") && (gotErr == nil) == (wantErr == nil)
+			if !same || got != want {
 				rt.Fatalf("%s: in memory %.200q, %v; really %.200q, %v", s.name, got, gotErr, want, wantErr)
 			}
 		}
