@@ -85,9 +85,9 @@ type sourceFunc func(context.Context, Want) ([]byte, error)
 func (f sourceFunc) Block(ctx context.Context, w Want) ([]byte, error) { return f(ctx, w) }
 
 func TestAbsentBlockComesAsSoonAsTheSourceHasIt(t *testing.T) {
-	b := newBench(t)
+	outside := newBench(t)
 	synctest.Test(t, func(t *testing.T) {
-		b := &bench{t: t, net: newNetwork(), folder: b.folder, keys: b.keys, epoch: b.epoch, names: b.names}
+		b := outside.inside(t)
 		blocks, wants := b.blocks(20, 1000)
 		lib := newLibrary()
 		src, _ := b.device(1, lib)
@@ -155,7 +155,11 @@ func TestFetchSurvivesBrokenStreams(t *testing.T) {
 }
 
 func TestTwoFetchesShareWhatBothWant(t *testing.T) {
-	b := newBench(t)
+	outside := newBench(t)
+	synctest.Test(t, func(t *testing.T) { testSharing(t, outside.inside(t)) })
+}
+
+func testSharing(t *testing.T, b *bench) {
 	blocks, wants := b.blocks(30, 2000)
 	lib := newLibrary()
 	lib.gate = make(chan struct{})
@@ -175,9 +179,7 @@ func TestTwoFetchesShareWhatBothWant(t *testing.T) {
 			results <- err
 		}()
 	}
-	for x.Progress(b.folder).Blocks < 60 { // both have begun
-		time.Sleep(time.Millisecond)
-	}
+	synctest.Wait() // both have asked
 	close(lib.gate)
 	must(t, <-results)
 	must(t, <-results)
@@ -221,27 +223,38 @@ func TestFetchEndsWithItsContextAndWithDeliver(t *testing.T) {
 	if _, err := collect(t.Context(), x, nil); err != nil {
 		t.Errorf("with nothing wanted: %v", err)
 	}
-	result := make(chan error, 1)
-	go func() {
-		_, err := collect(context.Background(), x, wants)
-		result <- err
-	}()
-	for x.Progress(b.folder).Blocks == 0 {
-		time.Sleep(time.Millisecond)
-	}
 	stop()
-	if err := <-result; !errors.Is(err, ErrStopped) {
+	if _, err := collect(t.Context(), x, wants); !errors.Is(err, ErrStopped) {
 		t.Errorf("after Run has ended: %v", err)
-	}
-	if p := x.Progress(b.folder); p.Blocks != 0 || p.Bytes != 0 {
-		t.Errorf("left over: %+v", p)
 	}
 }
 
-func TestRefusedPeerGetsNothing(t *testing.T) {
-	b := newBench(t)
+func TestFetchEndsWithRun(t *testing.T) {
+	outside := newBench(t)
 	synctest.Test(t, func(t *testing.T) {
-		b := &bench{t: t, net: newNetwork(), folder: b.folder, keys: b.keys, epoch: b.epoch, names: b.names}
+		b := outside.inside(t)
+		_, wants := b.blocks(3, 100)
+		x, stop := b.device(1, newLibrary())
+		result := make(chan error, 1)
+		go func() {
+			_, err := collect(context.Background(), x, wants)
+			result <- err
+		}()
+		synctest.Wait()
+		stop()
+		if err := <-result; !errors.Is(err, ErrStopped) {
+			t.Errorf("after Run has ended: %v", err)
+		}
+		if p := x.Progress(b.folder); p.Blocks != 0 || p.Bytes != 0 {
+			t.Errorf("left over: %+v", p)
+		}
+	})
+}
+
+func TestRefusedPeerGetsNothing(t *testing.T) {
+	outside := newBench(t)
+	synctest.Test(t, func(t *testing.T) {
+		b := outside.inside(t)
 		blocks, wants := b.blocks(1, 100)
 		lib := newLibrary()
 		lib.put(wants[0].Block, blocks[wants[0].Block])

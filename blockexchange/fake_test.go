@@ -157,6 +157,13 @@ func newBench(t testing.TB) *bench {
 		names: &block.Keys{Chunker: keys.Chunker, BlockID: keys.BlockID}}
 }
 
+// inside returns the bench with a network of its own, for use in a bubble: keys are slow to make, and not made there.
+func (b *bench) inside(t *testing.T) *bench {
+	inner := *b
+	inner.t, inner.net = t, newNetwork()
+	return &inner
+}
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
