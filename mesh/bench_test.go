@@ -86,3 +86,20 @@ func BenchmarkSealEnvelope(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkEvaluateQuarrel: two owners make as many statements against each other as the limits allow, and neither lets the other's count.
+func BenchmarkEvaluateQuarrel(b *testing.B) {
+	ann := newMesh(b, "ann")
+	bob := ann.admits("bob", RoleOwner)
+	for range maxTakersPerSigner - 1 {
+		_, err := bob.say(bob, giveRole{taking: taking{device: ann.Device()}, role: RoleMember}, bob.tick())
+		bob.must(err)
+		_, err = ann.say(ann, giveRole{taking: taking{device: bob.Device()}, role: RoleMember}, ann.tick())
+		ann.must(err)
+	}
+	ann.learn(bob)
+	for b.Loop() {
+		ann.state, ann.verdict = nil, nil
+		ann.State()
+	}
+}

@@ -43,6 +43,12 @@ func (r *Roster) checkRoom(n *node) error {
 	if share != nil && (share.count >= maxPerSigner || share.bytes+len(n.raw) > maxBytesPerSigner) {
 		return fmt.Errorf("signer's share: %w", ErrFull)
 	}
+	if n.member >= 0 && len(r.members) >= maxMembers {
+		return fmt.Errorf("membership statements: %w", ErrFull)
+	}
+	if n.member >= 0 && share != nil && (len(share.members) >= maxMembersPerSigner || n.isTaker() && share.takers >= maxTakersPerSigner) {
+		return fmt.Errorf("signer's share of membership statements: %w", ErrFull)
+	}
 	return nil
 }
 
@@ -89,7 +95,7 @@ func (r *Roster) mightHave(n *node, x need) bool {
 		return true
 	}
 	for _, g := range r.about[n.signer] {
-		if role, gives := g.role(); gives && n.saw(g) && x.grantedBy(role) {
+		if g.gives != 0 && n.saw(g) && x.grantedBy(g.gives) {
 			return true
 		}
 	}
@@ -133,7 +139,7 @@ func (r *Roster) checkKnown(n *node, d shoal.DeviceID) error {
 
 func (r *Roster) admittedAsVault(n *node, d shoal.DeviceID) bool {
 	for _, a := range r.about[d] {
-		if role, _ := a.role(); role == RoleVault && n.saw(a) {
+		if a.gives == RoleVault && n.saw(a) {
 			return true
 		}
 	}
@@ -141,7 +147,7 @@ func (r *Roster) admittedAsVault(n *node, d shoal.DeviceID) bool {
 }
 
 // checkTaking: nobody takes rights from itself (the statement would take away its own ground), the statements that count are
-// the device's, and the cut lists are the signer's own, before this one.
+// the device's, and the cut lists are the signer's own.
 func (r *Roster) checkTaking(n *node, t taking) error {
 	if t.device == n.signer {
 		return refused("about its own signer")
@@ -156,7 +162,7 @@ func (r *Roster) checkTaking(n *node, t taking) error {
 	}
 	for _, h := range t.cutLists {
 		list := r.byHash[h]
-		if list == nil || !n.follows(list) {
+		if list == nil || list.signer != n.signer {
 			return refused("cut list is not the signer's")
 		}
 		if c, ok := list.payload.(cutList); !ok || c.device != t.device {

@@ -199,11 +199,13 @@ func TestOneSignerCannotFillTheRosterAndTheRootAlwaysHasRoom(t *testing.T) {
 	}{
 		{"statements of one", func(r *Roster) { r.signers[bob.Device()] = &signerShare{count: maxPerSigner} }},
 		{"bytes of one", func(r *Roster) { r.signers[bob.Device()] = &signerShare{bytes: maxBytesPerSigner} }},
+		{"membership statements of one", func(r *Roster) { r.signers[bob.Device()] = &signerShare{members: slices.Repeat(r.members[:1], maxMembersPerSigner)} }},
+		{"takers of one", func(r *Roster) { r.signers[bob.Device()] = &signerShare{takers: maxTakersPerSigner} }},
 		{"bytes of all", func(r *Roster) { r.bytes = MaxRosterBytes }},
 	} {
 		r := filled(t, r.Statements())
 		tc.fill(r)
-		n := r.place(&statement{signer: bob.Device(), raw: make([]byte, 100)})
+		n := r.place(&statement{kind: kindRevoke, signer: bob.Device(), raw: make([]byte, 100)})
 		if err := r.checkRoom(n); !errors.Is(err, ErrFull) {
 			t.Errorf("%s: %v", tc.name, err)
 		}

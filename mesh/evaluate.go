@@ -40,28 +40,27 @@ var reasonTexts = map[reason]string{
 // statements are decided as soon as all that they depend on is decided, or one thing that is decided settles them; when
 // nothing more can be, every circle is cut at one statement (breakTies), which then counts.
 type evaluation struct {
-	r          *Roster
-	in         *past    // the set: a causally closed part of the membership statements; nil: all of them
-	verdicts   []reason // by membership number
-	waits      []int32  // by membership number: undecided statements that it depends on
-	dependents [][]int32
-	ready      []int32
+	r        *Roster
+	in       *past    // the set: a causally closed part of the membership statements; nil: all of them
+	verdicts []reason // by membership number
+	waits    []int32  // by membership number: how many undecided statements it depends on
+	ready    []*node  // depend on nothing undecided
 
 	gone []departure // nil: not yet asked for
 }
 
-// evaluate decides all membership statements in the set. Cost: about linear in the number of dependences.
+// evaluate decides all membership statements in the set. It takes time in proportion to the number of dependences (a few per
+// statement in a mesh of honest owners; the square of the statements if owners are hostile) and memory in proportion to the
+// number of statements.
 func (r *Roster) evaluate(in *past) *evaluation {
-	e := &evaluation{
-		r: r, in: in, verdicts: make([]reason, len(r.members)), waits: make([]int32, len(r.members)),
-		dependents: make([][]int32, len(r.members)),
-	}
-	for i, n := range r.members {
-		if e.has(n) {
-			e.addDependences(n)
-			if e.waits[i] == 0 {
-				e.ready = append(e.ready, int32(i))
-			}
+	e := &evaluation{r: r, in: in, verdicts: make([]reason, len(r.members)), waits: make([]int32, len(r.members))}
+	for _, n := range r.members {
+		if !e.has(n) {
+			continue
+		}
+		e.eachDependence(n, func(*node) { e.waits[n.member]++ })
+		if e.waits[n.member] == 0 {
+			e.ready = append(e.ready, n)
 		}
 	}
 	for e.settleReady(); e.breakTies(); e.settleReady() {
@@ -74,73 +73,85 @@ func (e *evaluation) has(n *node) bool { return e.in == nil || e.in.has(n.member
 // counts tells whether a membership statement is in the set and counts.
 func (e *evaluation) counts(n *node) bool { return e.verdicts[n.member] == counts }
 
-func (e *evaluation) addDependences(n *node) {
-	add := func(on *node) {
-		e.waits[n.member]++
-		e.dependents[on.member] = append(e.dependents[on.member], int32(n.member))
-	}
+// eachDependence calls fn for the statements that the verdict on n depends on.
+func (e *evaluation) eachDependence(n *node, fn func(*node)) {
 	if n.signer != e.r.root {
 		for _, g := range e.r.about[n.signer] {
 			if e.has(g) && (n.saw(g) || e.takes(g, n, needOwner)) {
-				add(g)
+				fn(g)
 			}
 		}
 	}
 	if a, ok := n.payload.(admit); ok {
 		for _, g := range e.r.about[a.device] {
 			if g.kind == kindAdmit && n.saw(g) {
-				add(g)
+				fn(g)
 			}
 		}
 	}
 }
 
-// takes tells whether t, if it counts, makes n void although n's signer did not know t when it made n: t takes away from n's
-// signer the right that n needs, and n is not among the statements that t lets count.
-func (e *evaluation) takes(t, n *node, x need) bool {
-	tk, ok := takingOf(t.payload)
-	if !ok || n.saw(t) {
-		return false
+// eachDependent is the inverse: it calls fn for the statements whose verdict depends on that on g.
+func (e *evaluation) eachDependent(g *node, fn func(*node)) {
+	if g.kind == kindGenesis {
+		return
 	}
-	if role, gives := t.role(); gives && x.grantedBy(role) {
-		return false
-	}
-	for _, h := range tk.last {
-		if e.r.byHash[h].follows(n) {
-			return false
+	subject := subjectOf(g.payload)
+	if share := e.r.signers[subject]; share != nil {
+		for _, n := range share.members {
+			if e.has(n) && (n.saw(g) || e.takes(g, n, needOwner)) {
+				fn(n)
+			}
 		}
 	}
-	return true
+	if g.kind == kindAdmit {
+		for _, n := range e.r.about[subject] {
+			if n.kind == kindAdmit && e.has(n) && n.saw(g) {
+				fn(n)
+			}
+		}
+	}
+}
+
+// takes tells whether t, which is about n's signer, makes n void if it counts, although n's signer did not know t when it made n: t
+// takes away the right that n needs, and n is not among the statements that t lets count.
+func (e *evaluation) takes(t, n *node, x need) bool {
+	if !t.isTaker() || t.gives != 0 && x.grantedBy(t.gives) {
+		return false
+	}
+	return !t.kept.has(n.number) && !n.saw(t)
 }
 
 func (e *evaluation) settleReady() {
 	for len(e.ready) > 0 {
-		i := e.ready[len(e.ready)-1]
+		n := e.ready[len(e.ready)-1]
 		e.ready = e.ready[:len(e.ready)-1]
-		if e.verdicts[i] == undecided {
-			e.settle(i, e.judgeMember(e.r.members[i]))
+		if e.undecided(n) {
+			e.settle(n, e.judgeMember(n))
 		}
 	}
 }
 
+func (e *evaluation) undecided(n *node) bool { return e.verdicts[n.member] == undecided }
+
 // settle records a verdict and passes it on to those that depend on it.
-func (e *evaluation) settle(i int32, v reason) {
-	e.verdicts[i] = v
-	for _, d := range e.dependents[i] {
-		e.waits[d]--
-		if e.verdicts[d] != undecided {
-			continue
+func (e *evaluation) settle(n *node, v reason) {
+	e.verdicts[n.member] = v
+	e.eachDependent(n, func(d *node) {
+		e.waits[d.member]--
+		if !e.undecided(d) {
+			return
 		}
 		if v == counts {
-			if void := e.settledBy(e.r.members[i], e.r.members[d]); void != counts {
+			if void := e.settledBy(n, d); void != counts {
 				e.settle(d, void)
-				continue
+				return
 			}
 		}
-		if e.waits[d] == 0 {
+		if e.waits[d.member] == 0 {
 			e.ready = append(e.ready, d)
 		}
-	}
+	})
 }
 
 // settledBy returns why n is void given that g counts, whatever else is decided later; counts if g alone does not say so.
@@ -198,8 +209,7 @@ func (e *evaluation) judgeSigner(n *node, x need) reason {
 func (e *evaluation) roleOf(d shoal.DeviceID, known func(*node) bool) (Role, bool) {
 	var role Role
 	for _, g := range e.lastGrants(d, known) {
-		given, _ := g.role()
-		role = max(role, given)
+		role = max(role, g.gives)
 	}
 	return role, role != 0
 }
@@ -207,15 +217,13 @@ func (e *evaluation) roleOf(d shoal.DeviceID, known func(*node) bool) (Role, boo
 // lastGrants returns the grants to a device that count, that known admits, and that no other of them replaces.
 func (e *evaluation) lastGrants(d shoal.DeviceID, known func(*node) bool) []*node {
 	var last []*node
-	about := e.r.about[d]
-	for i := len(about) - 1; i >= 0; i-- { // effects before causes
-		g := about[i]
-		if g.kind == kindRevoke || !e.counts(g) || !known(g) {
+	replaced := emptyPast
+	for _, g := range slices.Backward(e.r.about[d]) { // effects before causes
+		if g.kind == kindRevoke || replaced.has(g.member) || !e.counts(g) || !known(g) {
 			continue
 		}
-		if !slices.ContainsFunc(last, func(l *node) bool { return l.saw(g) }) {
-			last = append(last, g)
-		}
+		last = append(last, g)
+		replaced = replaced.union(g.before.members)
 	}
 	return last
 }

@@ -134,7 +134,7 @@ func (b *stateBuilder) addCuts(d shoal.DeviceID) {
 func (b *stateBuilder) takersOfWriting(d shoal.DeviceID) []*node {
 	var out []*node
 	for _, g := range b.lastGrants(d, always) {
-		if role, _ := g.role(); !role.Writes() {
+		if !g.gives.Writes() {
 			out = append(out, g)
 		}
 	}

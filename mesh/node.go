@@ -1,22 +1,23 @@
 package mesh
 
-// node is an accepted statement with its place in the roster. Everything here depends on the statement and what it names
-// alone, never on what else has arrived, and is set once when the node is made (but for the verdict of exactness, which is
-// found out on first use and stays).
+// node is an accepted statement with its place in the roster. But for order and the numbers,
+// everything here depends on the statement and what it names alone, never on what else has arrived, and is set once when the node
+// is made (exactness: when first asked for).
 type node struct {
 	*statement
 	order  int     // position in Roster.nodes, after all that it names
 	depth  int     // longest way from genesis; grows along every "names", so it orders causes before effects
-	chain  int     // number of statements before it in its signer's chain
 	causes []*node // all that it names
 	back   *node   // the statement before it in its signer's chain; nil for the first
-	jump   *node   // some node further back in the chain: ancestors are found in logarithmic time
+	number int     // position among its signer's statements
+	kept   bitSet  // of a Role or Revoke statement: numbers of its subject's statements that count nevertheless
 
 	member int   // number among the membership statements, or -1
 	folder int   // number among the folder and epoch statements, or -1
 	before views // all that came before, itself not included
 	upto   views // itself included
 
+	gives      Role      // of an Admit or Role statement; zero for others
 	pathLength int       // of an admission: number of admissions from the root to this one
 	exact      exactness // of an epoch; found out when first asked for
 }
@@ -34,51 +35,15 @@ func (v views) union(o views) views {
 // saw tells whether the membership statement m came before n, in the sense that n's signer knew it.
 func (n *node) saw(m *node) bool { return n != m && n.before.members.has(m.member) }
 
+// isTaker tells whether n is a statement that can take rights away.
+func (n *node) isTaker() bool { return n.kind == kindRole || n.kind == kindRevoke }
+
 // compareNodes orders nodes by depth, then hash: the same on all devices, causes first, and not moved by what arrives later.
 func compareNodes(a, b *node) int {
 	if a.depth != b.depth {
 		return a.depth - b.depth
 	}
 	return compareHash(a.hash, b.hash)
-}
-
-// link sets where n stands in its signer's chain. The jump pointers are those of Myers, "An applicative random-access stack" (1983).
-func (n *node) link(back *node) {
-	n.back = back
-	if back == nil {
-		n.jump = n
-		return
-	}
-	n.chain = back.chain + 1
-	far := back.jump
-	if back.chain-far.chain == far.chain-far.jump.chain {
-		n.jump = far.jump
-	} else {
-		n.jump = back
-	}
-}
-
-// follows tells whether o is n or comes before it in n's own chain.
-func (n *node) follows(o *node) bool {
-	for n.chain > o.chain {
-		if n.jump.chain >= o.chain && n.jump != n {
-			n = n.jump
-		} else {
-			n = n.back
-		}
-	}
-	return n == o
-}
-
-// role returns the role that an Admit or Role statement gives.
-func (n *node) role() (Role, bool) {
-	switch p := n.payload.(type) {
-	case admit:
-		return p.role, true
-	case giveRole:
-		return p.role, true
-	}
-	return 0, false
 }
 
 // exactness tells whether an epoch's recipients are those that they must be.
@@ -89,3 +54,19 @@ const (
 	exact
 	inexact
 )
+
+// bitSet is a set of small numbers.
+type bitSet []uint64
+
+func (b bitSet) has(i int) bool { return i/64 < len(b) && b[i/64]>>(i%64)&1 == 1 }
+
+// keep returns b with the statements of a chain from n backwards.
+func (b bitSet) keep(n *node) bitSet {
+	for ; n != nil && !b.has(n.number); n = n.back {
+		for n.number/64 >= len(b) {
+			b = append(b, 0)
+		}
+		b[n.number/64] |= 1 << (n.number % 64)
+	}
+	return b
+}

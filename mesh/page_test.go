@@ -60,6 +60,7 @@ func TestPageListsEveryLimit(t *testing.T) {
 		{"| statement | 64 KiB |", []int{MaxStatementBytes >> 10}},
 		{"| statements in a roster | 100,000 and 256 MiB |", []int{MaxStatements, MaxRosterBytes >> 20}},
 		{"| of one signer | 20,000 and 64 MiB |", []int{maxPerSigner, maxBytesPerSigner >> 20}},
+		{"| admit, role and revoke statements | 16,384; of one signer 4,096, of which 1,024 role and revoke |", []int{maxMembers, maxMembersPerSigner, maxTakersPerSigner}},
 		{"| held, waiting for others | 4,096 and 16 MiB;", []int{maxHeld, maxHeldBytes >> 20}},
 		{"| recipients of an epoch | 1,025 |", []int{maxRecipients}},
 		{"| roots in a chain | 384 |", []int{maxChained}},

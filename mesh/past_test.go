@@ -47,38 +47,24 @@ func TestUnionWithWhatItHoldsIsTheSameSet(t *testing.T) {
 	}
 }
 
-// chainOf returns the nodes of a chain, first to last.
-func chainOf(length int) []*node {
-	var chain []*node
-	for range length {
-		n := &node{}
-		if len(chain) == 0 {
-			n.link(nil)
-		} else {
-			n.link(chain[len(chain)-1])
+func TestKeptStatementsAreThoseOfTheChainBackwards(t *testing.T) {
+	var all []*node
+	add := func(back *node) *node {
+		n := &node{back: back, number: len(all)}
+		all = append(all, n)
+		return n
+	}
+	var trunk *node
+	for range 100 {
+		trunk = add(trunk)
+	}
+	fork := add(all[49])
+	add(trunk)
+	add(nil)
+	kept := bitSet(nil).keep(fork).keep(all[60])
+	for i, n := range all {
+		if want := i <= 60 || n == fork; kept.has(i) != want {
+			t.Errorf("statement %d kept: %v", i, kept.has(i))
 		}
-		chain = append(chain, n)
-	}
-	return chain
-}
-
-func TestAncestorsInAChainAreFoundAndInFewSteps(t *testing.T) {
-	chain, other := chainOf(2000), chainOf(10)
-	for i := 0; i < len(chain); i += 37 {
-		for j := 0; j < len(chain); j += 41 {
-			if got := chain[i].follows(chain[j]); got != (j <= i) {
-				t.Fatalf("%d follows %d: %v", i, j, got)
-			}
-		}
-	}
-	if chain[100].follows(other[5]) {
-		t.Error("follows a node of another chain")
-	}
-	far := 0
-	for n := chain[len(chain)-1]; n.chain > 0; n = n.jump {
-		far++
-	}
-	if far > 20 || chain[1500].jump.chain == 0 && chain[1499].jump.chain == 0 && chain[1498].jump.chain == 0 && chain[1497].jump.chain == 0 {
-		t.Errorf("%d jumps to the start", far)
 	}
 }

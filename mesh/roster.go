@@ -13,6 +13,12 @@ const (
 	MaxRosterBytes    = 256 << 20 // likewise
 	maxPerSigner      = 20_000    // so that one device cannot fill the roster
 	maxBytesPerSigner = 64 << 20
+
+	// Membership statements (admit, role, revoke) are fewer, since evaluation takes time that grows with their square if owners
+	// are hostile.
+	maxMembers          = 16_384
+	maxMembersPerSigner = 4_096
+	maxTakersPerSigner  = 1_024 // of these, Role and Revoke statements
 )
 
 // Signer makes statements: an *Identity, or the *Root.
@@ -66,6 +72,8 @@ type Roster struct {
 // signerShare is what one signer has put into the roster.
 type signerShare struct {
 	count, bytes int
+	members      []*node // membership statements
+	takers       int     // number of Role and Revoke statements
 	tips         []*node // ends of its chain; more than one after a fork
 }
 
@@ -226,7 +234,21 @@ func (r *Roster) place(s *statement) *node {
 		n.depth = max(n.depth, c.depth+1)
 		n.before = n.before.union(c.upto)
 	}
-	n.link(r.byHash[s.previous])
+	n.back = r.byHash[s.previous]
+	if share := r.signers[s.signer]; share != nil {
+		n.number = share.count
+	}
+	switch p := s.payload.(type) {
+	case admit:
+		n.gives, n.pathLength = p.role, r.pathLength(n)+1
+	case giveRole:
+		n.gives = p.role
+	}
+	if t, ok := takingOf(s.payload); ok {
+		for _, h := range t.last {
+			n.kept = n.kept.keep(r.byHash[h])
+		}
+	}
 	n.upto = n.before
 	switch s.kind {
 	case kindGenesis, kindAdmit, kindRole, kindRevoke:
@@ -235,9 +257,6 @@ func (r *Roster) place(s *statement) *node {
 	case kindFolder, kindEpoch:
 		n.folder = len(r.folders)
 		n.upto.folders = n.before.folders.with(n.folder)
-	}
-	if s.kind == kindAdmit {
-		n.pathLength = r.pathLength(n) + 1
 	}
 	return n
 }
@@ -298,6 +317,12 @@ func (r *Roster) insert(n *node) {
 func (s *signerShare) add(n *node) {
 	s.count++
 	s.bytes += len(n.raw)
+	if n.member >= 0 {
+		s.members = append(s.members, n)
+		if n.isTaker() {
+			s.takers++
+		}
+	}
 	s.tips = slices.DeleteFunc(s.tips, func(t *node) bool { return t == n.back })
 	s.tips = append(s.tips, n)
 }

@@ -20,17 +20,10 @@ func (e *evaluation) breakTies() bool {
 	return len(circles) > 0
 }
 
-func (e *evaluation) firstToCount(circle []int32) int32 {
-	var takers []*node
-	for _, i := range circle {
-		if n := e.r.members[i]; n.kind == kindRevoke || n.kind == kindRole {
-			takers = append(takers, n)
-		}
-	}
-	first := slices.DeleteFunc(slices.Clone(takers), func(n *node) bool {
-		return slices.ContainsFunc(takers, n.saw)
-	})
-	return int32(slices.MinFunc(first, e.compareTakers).member)
+func (e *evaluation) firstToCount(circle []*node) *node {
+	takers := slices.DeleteFunc(slices.Clone(circle), func(n *node) bool { return !n.isTaker() })
+	first := slices.DeleteFunc(slices.Clone(takers), func(n *node) bool { return slices.ContainsFunc(takers, n.saw) })
+	return slices.MinFunc(first, e.compareTakers)
 }
 
 func (e *evaluation) compareTakers(a, b *node) int {
@@ -53,31 +46,25 @@ func (e *evaluation) signerSeniority(n *node) *node {
 	})
 }
 
-// sourceCircles returns the strongly connected components of undecided statements that depend on no undecided statement
-// outside (Tarjan's algorithm over "is waited for by").
-func (e *evaluation) sourceCircles() [][]int32 {
-	t := tarjan{
-		next: func(i int32) []int32 {
-			return slices.DeleteFunc(slices.Clone(e.dependents[i]), func(d int32) bool { return e.verdicts[d] != undecided })
-		},
-		index: make([]int32, len(e.verdicts)), low: make([]int32, len(e.verdicts)), component: make([]int32, len(e.verdicts)),
-	}
-	for i, n := range e.r.members {
-		if e.has(n) && e.verdicts[i] == undecided && t.index[i] == 0 {
-			t.visit(int32(i))
+// sourceCircles returns the strongly connected components of undecided statements that depend on no undecided statement outside.
+func (e *evaluation) sourceCircles() [][]*node {
+	t := &tarjan{e: e, index: make([]int32, len(e.verdicts)), low: make([]int32, len(e.verdicts)), component: make([]int32, len(e.verdicts))}
+	for _, n := range e.r.members {
+		if e.has(n) && e.undecided(n) && t.index[n.member] == 0 {
+			t.visit(n)
 		}
 	}
 	fed := make([]bool, len(t.components)) // depends on another component
 	for c, nodes := range t.components {
-		for _, i := range nodes {
-			for _, d := range t.next(i) {
-				if to := t.component[d]; to != int32(c) {
+		for _, n := range nodes {
+			e.eachDependent(n, func(d *node) {
+				if to := t.component[d.member]; e.undecided(d) && to != int32(c) {
 					fed[to] = true
 				}
-			}
+			})
 		}
 	}
-	var sources [][]int32
+	var sources [][]*node
 	for c, nodes := range t.components {
 		if !fed[c] {
 			sources = append(sources, nodes)
@@ -86,45 +73,47 @@ func (e *evaluation) sourceCircles() [][]int32 {
 	return sources
 }
 
-// tarjan finds strongly connected components: R. Tarjan, "Depth-first search and linear graph algorithms" (1972).
+// tarjan finds strongly connected components of undecided statements under "is waited for by": R. Tarjan, "Depth-first search and
+// linear graph algorithms" (1972). The slices are by membership number.
 type tarjan struct {
-	next       func(int32) []int32
-	index, low []int32 // 0: not visited
-	component  []int32
-	components [][]int32
-	stack      []int32
-	onStack    map[int32]bool
+	e          *evaluation
+	index, low []int32 // index 0: not visited
+	component  []int32 // -1: on the stack
+	components [][]*node
+	stack      []*node
 	count      int32
 }
 
-func (t *tarjan) visit(i int32) {
-	if t.onStack == nil {
-		t.onStack = map[int32]bool{}
-	}
+func (t *tarjan) visit(n *node) {
+	i := n.member
 	t.count++
-	t.index[i], t.low[i] = t.count, t.count
-	t.stack = append(t.stack, i)
-	t.onStack[i] = true
-	for _, d := range t.next(i) {
-		if t.index[d] == 0 {
+	t.index[i], t.low[i], t.component[i] = t.count, t.count, -1
+	t.stack = append(t.stack, n)
+	t.e.eachDependent(n, func(d *node) {
+		switch {
+		case !t.e.undecided(d):
+		case t.index[d.member] == 0:
 			t.visit(d)
-			t.low[i] = min(t.low[i], t.low[d])
-		} else if t.onStack[d] {
-			t.low[i] = min(t.low[i], t.index[d])
+			t.low[i] = min(t.low[i], t.low[d.member])
+		case t.component[d.member] < 0:
+			t.low[i] = min(t.low[i], t.index[d.member])
 		}
+	})
+	if t.low[i] == t.index[i] {
+		t.close(n)
 	}
-	if t.low[i] != t.index[i] {
-		return
-	}
+}
+
+// close takes the component that begins with n off the stack.
+func (t *tarjan) close(n *node) {
 	start := len(t.stack) - 1
-	for t.stack[start] != i {
+	for t.stack[start] != n {
 		start--
 	}
-	component := slices.Clone(t.stack[start:])
+	nodes := slices.Clone(t.stack[start:])
 	t.stack = t.stack[:start]
-	for _, c := range component {
-		t.onStack[c] = false
-		t.component[c] = int32(len(t.components))
+	for _, c := range nodes {
+		t.component[c.member] = int32(len(t.components))
 	}
-	t.components = append(t.components, component)
+	t.components = append(t.components, nodes)
 }
