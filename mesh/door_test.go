@@ -199,7 +199,9 @@ func TestOneSignerCannotFillTheRosterAndTheRootAlwaysHasRoom(t *testing.T) {
 	}{
 		{"statements of one", func(r *Roster) { r.signers[bob.Device()] = &signerShare{count: maxPerSigner} }},
 		{"bytes of one", func(r *Roster) { r.signers[bob.Device()] = &signerShare{bytes: maxBytesPerSigner} }},
-		{"membership statements of one", func(r *Roster) { r.signers[bob.Device()] = &signerShare{members: slices.Repeat(r.members[:1], maxMembersPerSigner)} }},
+		{"membership statements of one", func(r *Roster) {
+			r.signers[bob.Device()] = &signerShare{members: slices.Repeat(r.members[:1], maxMembersPerSigner)}
+		}},
 		{"takers of one", func(r *Roster) { r.signers[bob.Device()] = &signerShare{takers: maxTakersPerSigner} }},
 		{"bytes of all", func(r *Roster) { r.bytes = MaxRosterBytes }},
 	} {

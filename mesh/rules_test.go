@@ -311,50 +311,6 @@ func TestVaultStaysAVaultAndNothingBecomesOne(t *testing.T) {
 	}
 }
 
-func TestNamesAreUniqueAndTheEarlierKeepsItsName(t *testing.T) {
-	ann := newMesh(t, "ann")
-	one, two := identity(t, "laptop one"), identity(t, "laptop two")
-	for _, id := range []*Identity{one, two} {
-		ann.must(ann.Admit(ann.Identity, id.Device(), id.HPKEPublic(), "laptop", RoleMember, ann.tick()))
-	}
-	photos, more := ann.addsFolder("Photos"), ann.addsFolder("Photos")
-	s := ann.State()
-	for id, want := range map[shoal.DeviceID]string{one.Device(): "laptop", two.Device(): "laptop-2"} {
-		if d, _ := s.Device(id); d.Name != want || d.AdmittedAs != "laptop" || d.AdmittedBy != ann.Device() || d.AdmittedAt.Before(start) {
-			t.Errorf("%+v, want name %s", d, want)
-		}
-	}
-	for f, want := range map[shoal.FolderID]string{photos: "Photos", more: "Photos-2"} {
-		if got, _ := s.Folder(f); got.Name != want {
-			t.Errorf("%q, want %q", got.Name, want)
-		}
-	}
-}
-
-func TestRenamingChangesTheNameOnlyAndTheLastHolds(t *testing.T) {
-	ann := newMesh(t, "ann")
-	photos := ann.addsFolder("Photos")
-	bob := ann.admits("bob", RoleReader)
-	bob.must(bob.RenameDevice(bob.Identity, bob.Device(), "Bob's phone", bob.tick()))
-	ann.learn(bob)
-	ann.must(ann.RenameDevice(ann.Identity, bob.Device(), "phone", ann.tick()))
-	ann.must(ann.RenameFolder(ann.Identity, photos, "Pictures", ann.tick()))
-	bob.learn(ann)
-	d, _ := bob.State().Device(bob.Device())
-	f, _ := bob.State().Folder(photos)
-	if d.Name != "phone" || d.AdmittedAs != "bob" || f.Name != "Pictures" {
-		t.Errorf("%q, %q, %q", d.Name, d.AdmittedAs, f.Name)
-	}
-	for name, err := range map[string]error{
-		"device": ann.RenameDevice(ann.Identity, identity(t, "stranger").Device(), "x", ann.tick()),
-		"folder": ann.RenameFolder(ann.Identity, shoal.FolderID{9}, "x", ann.tick()),
-	} {
-		if !errors.Is(err, ErrUnknown) {
-			t.Errorf("unknown %s: %v", name, err)
-		}
-	}
-}
-
 func TestSinceGivesWhatTheOtherLacks(t *testing.T) {
 	ann := newMesh(t, "ann")
 	bob := ann.admits("bob", RoleOwner)
