@@ -2,7 +2,6 @@ package p2p
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -213,13 +212,14 @@ func (h *Host) agree(ctx context.Context, l *link) error {
 	decides := h.self.Compare(l.dev) < 0
 	if !admitted {
 		if decides {
-			_ = l.tellVerdict(wire.Answer_ANSWER_NOT_ADMITTED) // a courtesy; the connection is closed anyway
+			l.farewell(wire.Answer_ANSWER_NOT_ADMITTED)
 		}
 		return errNotAdmitted
 	}
 	if decides {
 		if !h.links.claim(ctx, l) {
-			return errors.Join(errDuplicate, l.tellVerdict(wire.Answer_ANSWER_DUPLICATE))
+			l.farewell(wire.Answer_ANSWER_DUPLICATE)
+			return errDuplicate
 		}
 		if err := l.tellVerdict(wire.Answer_ANSWER_YES); err != nil {
 			return err

@@ -169,6 +169,66 @@ func isTimeout(err error) bool {
 	return ok && t.Timeout()
 }
 
+func TestStreamsWaitForTheHandshake(t *testing.T) {
+	t.Parallel()
+	n := newTestNet(t)
+	low, high := sortedIdentities(t)
+	a, r := n.host(func(c *Config) { c.Identity = high }, echo), n.host(func(c *Config) { c.Identity = low })
+	n.admit(a.Device(), r.Device())
+	r.LearnAddrs(a.Device(), a.Addrs())
+	conn, err := r.dial(t.Context(), a.Device())
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := openStream(t.Context(), conn, linkProtocol)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLink(t.Context(), &stream{Stream: raw, count: &r.count}, a.Device(), true)
+	if err := l.greet(7); err != nil { // and no verdict yet, though this side is to give it
+		t.Fatal(err)
+	}
+	s, err := openStream(t.Context(), conn, echoProtocol)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	_ = s.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	if _, err := s.Read(make([]byte, 1)); !isTimeout(err) {
+		t.Fatalf("before the verdict: %v, want a timeout", err)
+	}
+	if err := l.tellVerdict(wire.Answer_ANSWER_YES); err != nil {
+		t.Fatal(err)
+	}
+	_ = s.SetReadDeadline(time.Now().Add(patience))
+	if _, err := s.Read(make([]byte, 1)); err != nil {
+		t.Fatalf("after the verdict: %v", err)
+	}
+}
+
+func TestGuestsAreFew(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes many hosts")
+	}
+	t.Parallel()
+	n := newTestNet(t)
+	a, b := n.inviterHost(), n.host(nil)
+	echo(a.Host)
+	n.admit(a.Device(), b.Device())
+	a.invite()
+	for range maxGuests + 3 {
+		g := n.host(func(c *Config) { c.Gate = func(shoal.DeviceID) bool { return true } })
+		g.LearnAddrs(a.Device(), a.Addrs())
+		if _, err := g.dial(t.Context(), a.Device()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	poll(t, "guests beyond the limit are gone", func() bool { return len(a.Host.net.Network().Conns()) <= maxGuests })
+	n.works(a, b)
+}
+
 func TestUnknownDevicesDoNotGetIn(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a second or more")
@@ -277,6 +337,11 @@ func newCutCable(t *testing.T, to string) *cutCable {
 	return c
 }
 
+// addr is the near end of the cable.
+func (c *cutCable) addr() string {
+	return "/ip4/127.0.0.1/tcp/" + strings.Split(c.l.Addr().String(), ":")[1]
+}
+
 // carry copies until the cable is cut, and swallows from then on.
 func (c *cutCable) carry(to, from net.Conn) {
 	buf := make([]byte, 4096)
@@ -303,8 +368,7 @@ func TestPulledCableShowsAsDown(t *testing.T) {
 	a, b := n.host(apart), n.host(apart)
 	n.admit(a.Device(), b.Device())
 	cable := newCutCable(t, b.tcpAddr())
-	port := strings.Split(cable.l.Addr().String(), ":")[1]
-	a.SetMembers(map[shoal.DeviceID][]string{b.Device(): {"/ip4/127.0.0.1/tcp/" + port}})
+	a.SetMembers(map[shoal.DeviceID][]string{b.Device(): {cable.addr()}})
 	a.expect(b.Device(), true)
 	b.expect(a.Device(), true)
 	close(cable.cut)

@@ -164,6 +164,15 @@ func (l *link) tellVerdict(a wire.Answer) error {
 	return l.send(&wire.Link{Kind: &wire.Link_Verdict{Verdict: &wire.Verdict{Answer: a}}})
 }
 
+// farewell says no and gives the other side a moment to hear it before the connection is closed: it hangs up by itself.
+func (l *link) farewell(a wire.Answer) {
+	if l.tellVerdict(a) != nil {
+		return
+	}
+	_ = l.stream.SetReadDeadline(time.Now().Add(time.Second))
+	_, _ = l.in.ReadByte()
+}
+
 // poke wakes the writer.
 func (o *outbox) poke() {
 	select {

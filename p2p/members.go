@@ -102,13 +102,7 @@ func (h *Host) hear(l *link, r *address.Record) {
 		}
 		return
 	}
-	if !h.book.Accept(r) {
-		if known := h.book.Record(r.Device); known != nil && known.TimeMS > r.TimeMS {
-			l.tell(known)
-		}
-		return
-	}
-	if h.cfg.Gate(r.Device) {
+	if h.book.Accept(r) && h.cfg.Gate(r.Device) {
 		h.dials.change(func(p *redial.Plan, now time.Time) { p.News(now, r.Device) })
 		h.pass(r, l)
 	}
