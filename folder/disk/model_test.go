@@ -45,26 +45,42 @@ type user interface {
 // realUser is the user of a real folder.
 type realUser struct{ root *os.Root }
 
+// way refuses paths through symlinks, which the system would follow and the user in memory does not.
+func (u realUser) way(paths ...string) error {
+	for _, p := range paths {
+		for dir := shoal.Path(p).Parent(); dir != ""; dir = dir.Parent() {
+			if fi, err := u.root.Lstat(string(dir)); err != nil || !fi.IsDir() {
+				return disk.ErrNotFolder
+			}
+		}
+	}
+	return nil
+}
+
 func (u realUser) WriteFile(p, content string) error {
 	if fi, err := u.root.Lstat(p); err == nil && !fi.Mode().IsRegular() {
-		return disk.ErrNotFile // the one in memory does not follow symlinks
+		return disk.ErrNotFile
+	}
+	if err := u.way(p); err != nil {
+		return err
 	}
 	return u.root.WriteFile(p, []byte(content), 0o644)
 }
 
 // Rename is rename(2): os.Rename does not put a folder in the place of an empty one.
 func (u realUser) Rename(from, to string) error {
-	for _, p := range []string{from, to} {
-		for dir := shoal.Path(p).Parent(); dir != ""; dir = dir.Parent() {
-			if fi, err := u.root.Lstat(string(dir)); err != nil || !fi.IsDir() {
-				return disk.ErrNotFolder // rename(2) would follow symlinks
-			}
-		}
+	if err := u.way(from, to); err != nil {
+		return err
 	}
 	return syscall.Rename(u.root.Name()+"/"+from, u.root.Name()+"/"+to)
 }
 
-func (u realUser) Link(p, name string) error { return u.root.Link(p, name) }
+func (u realUser) Link(p, name string) error {
+	if err := u.way(p, name); err != nil {
+		return err
+	}
+	return u.root.Link(p, name)
+}
 
 // world is a disk and its user.
 type world struct {
