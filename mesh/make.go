@@ -12,15 +12,39 @@ import (
 // draft returns a statement by a signer that names all that the roster holds, without payload.
 func (r *Roster) draft(by Signer, now time.Time) *statement {
 	s := &statement{mesh: r.mesh, signer: by.Device(), time: now.UnixNano()}
+	known := views{members: emptyPast, folders: emptyPast}
 	if share := r.signers[s.signer]; share != nil {
-		s.previous = slices.MaxFunc(share.tips, compareNodes).hash
+		last := slices.MaxFunc(share.tips, compareNodes)
+		s.previous, known = last.hash, last.upto
 	}
-	for _, h := range r.Heads() {
-		if h != s.previous && len(s.heads) < maxHeads {
-			s.heads = append(s.heads, h) // more heads than fit stay heads: the statement is concurrent with them
-		}
-	}
+	s.heads = r.headsBeside(s.previous, known)
 	return s
+}
+
+// headsBeside returns the heads to name beside a signer's previous statement. If there are more than fit (a hostile member can
+// make as many as it likes), those come first that bring membership statements, then those that bring folders and epochs: so
+// no statement is made in ignorance of who is in the mesh. The others stay heads: the statement is concurrent with them.
+func (r *Roster) headsBeside(previous Hash, known views) []Hash {
+	heads := r.Heads()
+	heads = slices.DeleteFunc(heads, func(h Hash) bool { return h == previous })
+	if len(heads) <= maxHeads {
+		return heads
+	}
+	rank := map[Hash]int{} // what a head brings that those before it do not; 0 is the most
+	for _, h := range heads {
+		more := known.union(r.byHash[h].upto)
+		switch {
+		case more.members != known.members:
+			rank[h] = 0
+		case more.folders != known.folders:
+			rank[h] = 1
+		default:
+			rank[h] = 2
+		}
+		known = more
+	}
+	slices.SortStableFunc(heads, func(a, b Hash) int { return rank[a] - rank[b] })
+	return sortedSet(heads[:maxHeads])
 }
 
 // publish signs a draft with its payload and adds it to the set, through the same checks as a statement from outside.

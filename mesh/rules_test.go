@@ -357,3 +357,41 @@ func ExampleRole() {
 	fmt.Println(r, r.Reads(), r.Writes())
 	// Output: reader true false
 }
+
+func TestCrowdOfHeadsHidesNobodysRevocation(t *testing.T) {
+	ann := newMesh(t, "ann")
+	photos := ann.addsFolder("Photos")
+	bob, eve, mallory := ann.admits("bob", RoleOwner), ann.admits("eve", RoleMember), ann.admits("mallory", RoleMember)
+	bob.learn(ann)
+	mallory.learn(ann)
+	name, err := mallory.sealNameNow(mallory, mallory.device[:], "mallory")
+	mallory.must(err)
+	for range 3 * maxHeads {
+		s := mallory.drafted(rename{device: mallory.Device(), name: name})
+		s.previous, s.heads = Hash{}, ann.Heads()
+		_, err := mallory.Add(rawOf(t, mallory, s))
+		mallory.must(err)
+	}
+	bob.revokes(eve)
+	ann.learn(bob, mallory)
+	if _, err := ann.NewEpoch(ann.Identity, photos, ann.tick(), ann.dice); err != nil {
+		t.Fatal(err)
+	}
+	if got := ann.current(photos).Number; got != 3 || len(ann.State().Problems()) != 0 || ann.tends() != 0 {
+		t.Errorf("epoch %d, problems %v", got, ann.State().Problems())
+	}
+}
+
+func TestFolderWhoseMakerWasRevokedBeforeCountsForNothing(t *testing.T) {
+	ann := newMesh(t, "ann")
+	bob := ann.admits("bob", RoleMember)
+	music := bob.addsFolder("Music")
+	ann.revokes(bob) // has not heard of the folder
+	ann.learn(bob)
+	if _, known := ann.State().Folder(music); known || len(ann.State().Folders()) != 0 {
+		t.Error("the folder is there")
+	}
+	if _, err := ann.FolderKeys(ann.Identity, music); !errors.Is(err, ErrUnknown) {
+		t.Errorf("keys: %v", err)
+	}
+}
