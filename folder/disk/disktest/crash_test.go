@@ -126,9 +126,11 @@ func TestExchangeIsAtomic(t *testing.T) {
 // TestMovesOfFoldersNeverMakeACircle: without an order among them, "b" could be in "a" and "a" in "b".
 func TestMovesOfFoldersNeverMakeACircle(t *testing.T) {
 	f := New(Options{})
-	must(t, f.Mkdir("x", 0o755), f.Mkdir("y", 0o755), f.Mkdir("y/b", 0o755), f.Mkdir("y/b/a", 0o755), f.Mkdir("y/b/a/deep", 0o755))
-	must(t, f.SyncAll(), f.Rename("y/b/a", "x/a"), f.Rename("y/b", "x/a/deep/b"))
-	wantStates(t, f, "x= y= y/b= y/b/a= y/b/a/deep=", "x= x/a= x/a/deep= y= y/b=", "x= x/a= x/a/deep= x/a/deep/b= y=")
+	for _, p := range []string{"x", "y", "y/b", "y/b/c", "y/b/c/a", "y/b/c/a/d"} {
+		must(t, f.Mkdir(p, 0o755))
+	}
+	must(t, f.SyncAll(), f.Rename("y/b/c/a", "x/a"), f.Rename("y/b", "x/a/d/b"))
+	wantStates(t, f, "x= y= y/b= y/b/c= y/b/c/a= y/b/c/a/d=", "x= x/a= x/a/d= y= y/b= y/b/c=", "x= x/a= x/a/d= x/a/d/b= x/a/d/b/c= y=")
 }
 
 func TestAReplacedFileIsThereOrItsSuccessor(t *testing.T) {

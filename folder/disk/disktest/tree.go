@@ -2,6 +2,7 @@ package disktest
 
 import (
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/tidwall/btree"
@@ -258,13 +259,22 @@ func (f *FS) commit(changes ...change) {
 		f.setEntry(c.dir, c.old, c.new)
 		f.touch(f.editUnsynced(c.dir))
 	}
-	if len(changes) == 2 && changes[0].dir != changes[1].dir {
+	if len(changes) == 2 && changes[0].dir != changes[1].dir && f.movesFolder(changes) {
 		op.touches = append(op.touches, movesOfFolders)
 	}
 	f.log = append(f.log, op)
 	for _, c := range changes {
 		f.release(c.old.ino)
 	}
+}
+
+// movesFolder tells whether one of the changes takes a folder away or brings one.
+func (f *FS) movesFolder(changes []change) bool {
+	return slices.ContainsFunc(changes, func(c change) bool {
+		return slices.ContainsFunc([]entry{c.old, c.new}, func(e entry) bool {
+			return e.ino != 0 && f.get(e.ino).kind == shoal.KindFolder
+		})
+	})
 }
 
 // setEntry replaces an entry of dir and counts the names of what it led and leads to.
