@@ -35,8 +35,7 @@ const (
 // goroutine. It returns who let this device in, and what that device gave it. While it runs the gate lets the
 // inviter be dialed, and nobody else. Errors: ErrMalformedTicket, ErrWrongCode (the code is burnt now), ErrExpired,
 // ErrUsed, ErrDenied, ErrNotAdmitted, ErrUnreachable (nobody found or nobody answered for 30 s), ErrClosed, or ctx's.
-// The host need not Run yet, but looks for a code over mDNS only while it runs. If the connection breaks while a person
-// is being asked, Join asks again by itself.
+// The host need not Run yet. If the connection breaks while a person is being asked, Join asks again by itself.
 func (h *Host) Join(ctx context.Context, codeOrTicket string, me Guest, progress func(string)) (shoal.DeviceID, []byte, error) {
 	if err := me.validateSelf(); err != nil {
 		return shoal.DeviceID{}, nil, err
@@ -226,9 +225,13 @@ func (g *joiner) sendProof(s *pairStream, p *invite.Proof) error {
 		return fmt.Errorf("encode guest: %w", err)
 	}
 	proof := &wire.Proof{Guest: p.GuestInfo, Confirmation: p.Confirmation(invite.ByGuest)}
-	if own := g.h.ownRecord(); own != nil {
-		proof.Addresses = own.Raw
+	own := g.h.ownRecord()
+	if own == nil { // the host does not run yet
+		if own, err = address.Sign(g.h.cfg.Identity, max(1, g.h.cfg.Clock().UnixMilli()), g.h.ownAddrs()); err != nil {
+			return err
+		}
 	}
+	proof.Addresses = own.Raw
 	return s.send(&wire.Pair{Kind: &wire.Pair_Proof{Proof: proof}}, pairStep)
 }
 
@@ -333,6 +336,11 @@ type inviterFound = mdns.Notice
 // search sends everybody who shows a nameplate, again and again, until ctx ends; then it closes found.
 func (h *Host) search(ctx context.Context, plate uint32, found chan<- inviterFound) {
 	defer close(found)
+	var service sync.WaitGroup
+	defer service.Wait()
+	if h.cfg.MDNS { // a host that does not run yet has to listen for itself
+		service.Go(func() { h.mdns.Run(ctx) })
+	}
 	heard := h.mdns.Search(ctx, plate)
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()

@@ -36,3 +36,19 @@ func TestCodeFindsInviterByMDNS(t *testing.T) {
 		t.Fatalf("%q, %v", welcome, err)
 	}
 }
+
+func TestCodeFindsInviterByMDNSBeforeTheGuestRuns(t *testing.T) {
+	needMulticast(t)
+	n := newTestNet(t)
+	a := n.inviterHost(func(c *Config) { c.MDNS, c.RuntimeDirs = true, []string{} })
+	g, err := New(Config{Identity: newIdentity(t), Listen: []string{"/ip4/127.0.0.1/tcp/0"}, RuntimeDirs: []string{}, MDNS: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, welcome, err := g.Join(t.Context(), a.invite().Code, guest("laptop"), nil); err != nil || string(welcome) != "welcome laptop" {
+		t.Errorf("%q, %v", welcome, err)
+	}
+	if err := g.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -93,6 +93,28 @@ func TestGuestJoinsWithCodeOnTheSameMachine(t *testing.T) {
 	}
 }
 
+func TestGuestJoinsBeforeItRuns(t *testing.T) {
+	t.Parallel()
+	n := newTestNet(t)
+	a := n.inviterHost()
+	i := a.invite()
+	for _, with := range []string{i.Ticket, a.invite().Code} {
+		g, err := New(Config{Identity: newIdentity(t), Listen: []string{"/ip4/127.0.0.1/tcp/0"}, RuntimeDirs: []string{n.dir}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, welcome, err := g.Join(t.Context(), with, guest("laptop"), nil); err != nil || string(welcome) != "welcome laptop" {
+			t.Errorf("%q, %v", welcome, err)
+		}
+		if len(a.KnownAddrs(g.Device())) == 0 {
+			t.Error("the inviter does not know where its guest is")
+		}
+		if err := g.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestCodeOfADeadInviterDoesNotHideALiveOne(t *testing.T) {
 	t.Parallel()
 	n := newTestNet(t)

@@ -41,6 +41,7 @@ type Config struct {
 type Service struct {
 	cfg      Config        // set once
 	instance string        // set once
+	turn     chan struct{} // depth 1: holds a token while a Run is at work
 	changed  chan struct{} // depth 1: plates or seekers changed
 	moved    chan struct{} // depth 1: the own addresses changed
 
@@ -53,7 +54,7 @@ type Service struct {
 func New(c Config) *Service {
 	return &Service{
 		cfg: c, instance: fmt.Sprintf("shoal-%016x", c.Run),
-		changed: make(chan struct{}, 1), moved: make(chan struct{}, 1),
+		turn: make(chan struct{}, 1), changed: make(chan struct{}, 1), moved: make(chan struct{}, 1),
 		seekers: make(map[chan Notice]uint32),
 	}
 }
@@ -100,8 +101,14 @@ func (m *Service) Search(ctx context.Context, plate uint32) <-chan Notice {
 	return found
 }
 
-// Run answers and asks until ctx ends.
+// Run answers and asks until ctx ends. While one Run is at work another waits for its turn.
 func (m *Service) Run(ctx context.Context) {
+	select {
+	case m.turn <- struct{}{}:
+		defer func() { <-m.turn }()
+	case <-ctx.Done():
+		return
+	}
 	for ctx.Err() == nil {
 		conn, err := openSock()
 		if err != nil {
@@ -179,7 +186,13 @@ func (m *Service) replan(todo *plan) {
 
 // take handles one packet.
 func (m *Service) take(todo *plan, p heardPacket) {
+	m.mu.Lock()
+	silent := len(m.plates) == 0
+	m.mu.Unlock()
 	for _, service := range p.asked {
+		if service == Pairing && silent {
+			continue // and answer at once when there is something to say
+		}
 		todo.asked(m.cfg.Clock(), service, rand.Float64())
 	}
 	for _, n := range p.notices {
