@@ -16,12 +16,14 @@ import (
 )
 
 const (
-	// noteAge is the age at which a file that nobody has renewed counts as left behind by a crash.
-	noteAge = 48 * time.Hour
+	// noteAge is the age at which a file that nobody has renewed counts as left behind by a crash. The short one is for
+	// nameplates, of which there are few and which nobody shows for more than ten minutes.
+	noteAge  = 3 * time.Hour
+	plateAge = 15 * time.Minute
 	// noteRenewal is how often a running host writes its files anew.
-	noteRenewal = 12 * time.Hour
+	noteRenewal = 30 * time.Minute
 	// maxNotes bounds the files that are looked at in one folder.
-	maxNotes = 1024
+	maxNotes = 16384
 )
 
 // Board lets hosts of one user on one machine find each other without multicast: each leaves its signed address
@@ -164,7 +166,12 @@ func (n *Board) Inviters(plate uint32) []*address.Record {
 // PlateTaken tells whether any host on this machine shows a nameplate.
 func (n *Board) PlateTaken(plate uint32) bool {
 	prefix, taken := fmt.Sprintf("plate-%d-", plate), false
-	n.each(func(_, name string) { taken = taken || strings.HasPrefix(name, prefix) })
+	n.each(func(dir, name string) {
+		if !taken && strings.HasPrefix(name, prefix) {
+			st, err := os.Lstat(filepath.Join(dir, name))
+			taken = err == nil && !isOld(st)
+		}
+	})
 	return taken
 }
 
@@ -186,6 +193,15 @@ func (n *Board) each(f func(dir, name string)) {
 	}
 }
 
+// isOld tells whether a file is what a crash has left.
+func isOld(st os.FileInfo) bool {
+	age := noteAge
+	if strings.HasPrefix(st.Name(), "plate-") {
+		age = plateAge
+	}
+	return time.Since(st.ModTime()) > age
+}
+
 // readNote reads and verifies one file.
 func readNote(dir, name string) (*address.Record, error) {
 	if err := checkDir(dir); err != nil {
@@ -196,7 +212,7 @@ func readNote(dir, name string) (*address.Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !st.Mode().IsRegular() || time.Since(st.ModTime()) > noteAge {
+	if !st.Mode().IsRegular() || isOld(st) {
 		return nil, fmt.Errorf("read %s: %w", path, address.ErrMalformed)
 	}
 	f, err := os.Open(path)
@@ -218,7 +234,7 @@ func (n *Board) Run(ctx context.Context, log *slog.Logger) {
 	for {
 		n.each(func(dir, name string) {
 			path := filepath.Join(dir, name)
-			if st, err := os.Lstat(path); err == nil && time.Since(st.ModTime()) > noteAge {
+			if st, err := os.Lstat(path); err == nil && isOld(st) {
 				log.Debug("remove old address file", "path", path)
 				_ = os.Remove(path)
 			}

@@ -126,6 +126,20 @@ func TestForeignAndOldFilesAreIgnored(t *testing.T) {
 	if _, ok := b.Find(other.Device); ok {
 		t.Error("an old file counts")
 	}
+	plate := filepath.Join(dir, plateNote(8, other.Device))
+	if err := os.WriteFile(plate, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if !b.PlateTaken(8) || len(b.Inviters(8)) != 1 {
+		t.Error("a fresh nameplate does not count")
+	}
+	while := time.Now().Add(-plateAge - time.Minute)
+	if err := os.Chtimes(plate, while, while); err != nil {
+		t.Fatal(err)
+	}
+	if b.PlateTaken(8) || len(b.Inviters(8)) != 0 {
+		t.Error("a nameplate of a crashed host counts")
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	b.Run(ctx, slog.New(slog.DiscardHandler))
