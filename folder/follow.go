@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/block"
 	"github.com/shoalmesh/shoal/conflict"
 	"github.com/shoalmesh/shoal/index"
 )
@@ -112,6 +113,9 @@ func (d *drafts) followOne(row *index.Row, t *index.Record, q shoal.Path) error 
 	edit := liveRecord(row, res.Winner.ContentFrom)
 	if edit == nil || edit.Entry.Carried || edit.Entry.Kind != shoal.KindFile && edit.Entry.Kind != shoal.KindSymlink || !edit.Entry.ContentFrom.IsZero() {
 		return nil
+	}
+	if row.Path == t.Entry.Path && edit.Entry.Replaced == (block.ContentID{}) {
+		return nil // no edit of what was moved away: a new file, or one that took a folder's place
 	}
 	if edit.Dot.Journal.Device != d.e.Self && t.Dot.Journal.Device != d.e.Self {
 		return nil

@@ -42,6 +42,7 @@ type Service struct {
 	ServiceConfig
 
 	wake     chan struct{}  // by Wake, depth 1: one signal stands for any number
+	ended    chan struct{}  // closed when Run has returned
 	commands chan command   // by Do; taken by Run
 	results  chan jobResult // by batches; taken by Run, closed by nobody
 	snapshot atomic.Pointer[Snapshot]
@@ -92,7 +93,7 @@ func NewService(c ServiceConfig) *Service {
 		c.FullEvery = time.Hour
 	}
 	s := &Service{
-		ServiceConfig: c, wake: make(chan struct{}, 1), commands: make(chan command), results: make(chan jobResult, 64),
+		ServiceConfig: c, wake: make(chan struct{}, 1), ended: make(chan struct{}), commands: make(chan command), results: make(chan jobResult, 64),
 		running: map[*batch]bool{}, fullScan: true,
 	}
 	s.snapshot.Store(&Snapshot{State: StateScanning})
@@ -116,17 +117,24 @@ func (s *Service) SetPaused(paused bool) {
 	s.Wake()
 }
 
-// Do runs fn between two steps of the engine and returns its error.
+// ErrStopped: the folder does not run (any more).
+var ErrStopped = errors.New("the folder is not running")
+
+// Do runs fn between two steps of the engine and returns its error; ErrStopped when Run has returned.
 func (s *Service) Do(ctx context.Context, fn func(ctx context.Context, e *Engine) error) error {
 	c := command{do: fn, done: make(chan error, 1)}
 	select {
 	case s.commands <- c:
+	case <-s.ended:
+		return ErrStopped
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	select {
 	case err := <-c.done:
 		return err
+	case <-s.ended:
+		return ErrStopped
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -142,6 +150,7 @@ func (s *Service) Rescan(ctx context.Context) error {
 
 // Run works until ctx ends, or the root is gone (ErrRootGone). Other errors of the folder do not end it: they are shown, and it is tried again.
 func (s *Service) Run(ctx context.Context) error {
+	defer close(s.ended)
 	ctx, cancel := context.WithCancel(ctx)
 	defer s.batches.Wait()
 	defer cancel()

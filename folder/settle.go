@@ -39,8 +39,26 @@ func (d *drafts) settleAround(p shoal.Path, b *index.Base) error {
 			return err
 		}
 		joined = conflict.Join(joined, v)
+		if len(v) > 0 {
+			if err := d.answersWith(d.draftAt(of), c); err != nil {
+				return err
+			}
+		}
 	}
 	d.draftAt(of).entry.Version = joined
+	return nil
+}
+
+// answersWith handles a change that put a losing content in the place of the winner: it names the record that brought that content, so that an opposite
+// answer given elsewhere at the same time is a conflict again and swallows nothing.
+func (d *drafts) answersWith(own *draft, c shoal.Path) error {
+	lost, err := d.tx.Desired(c)
+	if err != nil || lost == nil || lost.Copy == nil {
+		return err
+	}
+	if en := &own.entry; en.Kind == lost.Kind && en.Content == lost.Content {
+		en.ContentFrom, en.Replaced, en.Carried = lost.ContentFrom, block.ContentID{}, true
+	}
 	return nil
 }
 
