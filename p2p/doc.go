@@ -34,5 +34,15 @@
 // Last known addresses, address records from other members, mDNS on the local network, and for devices of one user on
 // one machine a small file in a per-user folder (no multicast needed).
 //
+// # Rooms
+//
+//   - host.go, config.go, limits.go, gate.go, idle.go: the host, who gets in, and how much of it;
+//   - link.go, links.go, dial.go, members.go: one link per device, and staying connected;
+//   - traffic.go, frame.go, events.go, types.go: streams, frames and events;
+//   - pair.go, pairserve.go, join.go, messages.go: pairing, the inviter's and the guest's side;
+//   - internal/address, internal/redial, internal/invite: the pure parts: addresses and their records, when to dial whom, tickets,
+//     codes and proofs;
+//   - internal/mdns, internal/neighbours: finding each other on the local network and on this machine.
+//
 // Formats: docs/formats/pairing.md.
 package p2p
