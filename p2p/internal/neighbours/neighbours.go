@@ -42,6 +42,7 @@ type Board struct {
 	plates map[uint32]bool
 }
 
+// New returns a board in these folders; an empty list means that nobody is found.
 func New(dirs []string) *Board {
 	return &Board{dirs: dirs, plates: make(map[uint32]bool)}
 }
