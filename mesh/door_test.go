@@ -132,7 +132,9 @@ func TestAddingAgainChangesNothing(t *testing.T) {
 			t.Errorf("added %v, %v", added, err)
 		}
 	}
-	if describe(ann.State()) != before {
+	count := ann.Count()
+	ann.must(ann.accept(ann.nodes[count-1].statement)) // made here, while it was also on its way from elsewhere
+	if describe(ann.State()) != before || ann.Count() != count {
 		t.Error("the state changed")
 	}
 }

@@ -18,7 +18,6 @@ const (
 	voidAlreadyIn   // the device was in the mesh already
 	voidRecipients  // an epoch whose recipients are not exactly the devices of the mesh
 	voidUnknownKind // of a kind that this version does not know
-	voidFolder      // about a folder that counts for nothing
 )
 
 var reasonTexts = map[reason]string{
@@ -27,7 +26,6 @@ var reasonTexts = map[reason]string{
 	voidTaken:       "its signer was revoked or lost the right, and this statement was not among those to count",
 	voidAlreadyIn:   "the device was in the mesh already",
 	voidRecipients:  "its recipients are not exactly the devices of the mesh",
-	voidFolder:      "its folder counts for nothing",
 	voidUnknownKind: "this version of the program does not know its kind",
 }
 

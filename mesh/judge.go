@@ -14,30 +14,15 @@ func (e *evaluation) judge(n *node) reason {
 		}
 		return e.judgeMember(n) // of several reasons always the same one, whatever settled it first
 	}
-	switch p := n.payload.(type) {
+	switch n.payload.(type) {
 	case unknown:
 		return voidUnknownKind
 	case newEpoch:
 		if !e.r.isExact(n) {
 			return voidRecipients
 		}
-		return e.judgeInFolder(n, p.folder)
-	case rename:
-		if p.device == (shoal.DeviceID{}) {
-			return e.judgeInFolder(n, p.folder)
-		}
 	}
 	return e.judgeSigner(n, needOf(n))
-}
-
-func (e *evaluation) judgeInFolder(n *node, f shoal.FolderID) reason {
-	if v := e.judgeSigner(n, needOf(n)); v != counts {
-		return v
-	}
-	if f != meshScope && e.judgeSigner(e.r.made[f], needWriter) != counts {
-		return voidFolder
-	}
-	return counts
 }
 
 // isExact tells whether an epoch's recipients are exactly the readers, and the root, of the mesh as its maker knew it. That

@@ -261,6 +261,25 @@ func TestRevokedOwnerCannotStirUpTheMeshByAdmittingOthers(t *testing.T) {
 	}
 }
 
+func TestEpochForADeviceWhoseAdmissionBecameVoidIsNotWrittenUnder(t *testing.T) {
+	ann := newMesh(t, "ann")
+	photos := ann.addsFolder("Photos")
+	bob := ann.admits("bob", RoleOwner)
+	eve := bob.admits("eve", RoleMember)
+	ann.learn(bob)
+	id, err := ann.NewEpoch(ann.Identity, photos, ann.tick(), ann.dice)
+	ann.must(err)
+	eve.learn(ann)
+	if eve.current(photos).ID != id {
+		t.Fatal("eve has no key")
+	}
+	_, err = ann.say(ann, giveRole{taking: taking{device: bob.Device()}, role: RoleMember}, ann.tick()) // keeps nothing of bob's
+	ann.must(err)
+	if ann.State().Admitted(eve.Device()) || ann.tends() == 0 || ann.current(photos).ID == id {
+		t.Error("eve is in, or has the epoch that is written under")
+	}
+}
+
 func TestVaultLeavesWithoutNewEpochs(t *testing.T) {
 	ann := newMesh(t, "ann")
 	photos := ann.addsFolder("Photos")

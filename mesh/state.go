@@ -39,12 +39,13 @@ type Folder struct {
 	Name string // unique within the mesh, made so like Device.Name; "folder-" and the first ID digits when it cannot be opened
 }
 
-// Problem is a statement that is part of the roster but counts for nothing, for `doctor`.
+// Problem is a statement that is part of the roster but counts for nothing, for `doctor`. After a revocation it is quite normal that
+// there are some: what the revoked signed later.
 type Problem struct {
 	Statement Hash
 	Signer    shoal.DeviceID
-	Kind      string
-	Reason    string
+	Kind      string // what it says: "admit", "epoch" …, or "kind 99" for one that this version does not know
+	Reason    string // for people; of several reasons always the same one
 }
 
 // Mesh returns the hash of the genesis statement; zero while there is none.
