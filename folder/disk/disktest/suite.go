@@ -19,6 +19,7 @@ type Abilities struct {
 	Inodes       bool // names of one thing can be told from names of two
 	Modes        bool // permission bits are kept as asked
 	Permissions  bool // and keep this process out: not so for root
+	EnterOnly    bool // folders that may be entered and not read can be walked through
 	ByteNames    bool // names are any bytes but NUL and '/', up to 255 of them
 	Holes        bool // and tells where they are
 	Busy         bool // tells who has a file open for writing
@@ -26,7 +27,7 @@ type Abilities struct {
 }
 
 // Good are the abilities of a good disk, as an ordinary user has it.
-var Good = Abilities{Exchange: true, Symlinks: true, SymlinkTimes: true, Inodes: true, Modes: true, Permissions: true, ByteNames: true, Holes: true, Busy: true, LongPaths: true}
+var Good = Abilities{Exchange: true, Symlinks: true, SymlinkTimes: true, Inodes: true, Modes: true, Permissions: true, EnterOnly: true, ByteNames: true, Holes: true, Busy: true, LongPaths: true}
 
 // Run checks that a disk obeys the contract of disk.FS. fresh returns a new disk with an empty root; it is called once for
 // each test.

@@ -102,7 +102,7 @@ func testListAgrees(t tester) {
 func testListMany(t tester) {
 	t.mkdir("many")
 	var names []string
-	for i := range 1000 { // several buffers of getdents
+	for i := range 400 { // several buffers of getdents
 		name := fmt.Sprintf("%04d %s", i, strings.Repeat("x", i%200))
 		names = append(names, name)
 		w, err := t.fs.Create("many/"+name, 0, 0o644)
@@ -350,7 +350,9 @@ func testUnreadable(t tester) {
 	bar(0o300)
 	_, err = t.fs.List("folder")
 	t.wants("list of an unreadable folder", err, fs.ErrPermission)
-	t.stat("folder/file")
+	if t.can.EnterOnly {
+		t.stat("folder/file")
+	}
 	bar(0o500)
 	t.lists("folder", "file")
 	t.wants("mkdir in a read-only folder", t.fs.Mkdir("folder/sub", 0o755), fs.ErrPermission)
