@@ -41,6 +41,13 @@ func TestBadRecordsAreSetAside(t *testing.T) {
 			e := Entry{Path: "bad", Kind: 9, Time: 1}
 			return s.seal(s.clear(&e, 0), encodeEntry(&e, s.id))
 		},
+		"AnotherFolder": func(s *scribe) raw {
+			e := s.d.file("bad", "bad")
+			e.Time = 1
+			c := s.clear(&e, 0)
+			c.folder[0] ^= 1
+			return s.seal(c, encodeEntry(&e, s.id))
+		},
 		"OtherBlocksInTheClearPart": func(s *scribe) raw {
 			e := s.d.file("bad", "bad")
 			e.Time = 1

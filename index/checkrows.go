@@ -149,7 +149,7 @@ func (c *checker) need(u *rowUpdate, p shoal.Path, claims []claim, total *sums) 
 		base = b.value
 		total.count(b, 1)
 	}
-	needed := len(e.row.held) == 0 && base.Differs(s)
+	needed := base.Differs(s)
 	if needed != c.in(bNeeds, p) {
 		c.fault("%q is needed: %v, noted: %v", string(p), needed, !needed)
 	}

@@ -141,3 +141,42 @@ func TestValidRecordThatSawAVoidOneStays(t *testing.T) {
 	}
 	b.check()
 }
+
+// What is void may name a slot in which there never was anything: then nothing is waited for once the journal is whole.
+func TestVoidRecordWithAFalseSlotHoldsNothingForEver(t *testing.T) {
+	w := newWorld(t, "a", "b", "thief")
+	a, b, thief := w.devices[0], w.devices[1], w.devices[2]
+	s := newScribe(thief, 1)
+	s.write(thief.file("x", "one"), 0)
+	s.write(thief.file("x", "two"), 1)
+	must(t, second(a.accept(s.batch(0))))
+	s.write(thief.file("y", "void"), 2) // 2 is in slot 1
+	must(t, second(b.accept(s.batch(0))))
+	b.apply()
+	w.revoke(thief, a)
+	b.update(func(tx *Tx) error { return second(tx.ApplyCuts()) })
+	if b.desired("y") == nil {
+		t.Error("y is not held while the journal is not whole")
+	}
+	b.stage(a, s.id)
+	if b.desired("y") != nil {
+		t.Error("y is still held")
+	}
+	b.check()
+}
+
+func TestHeadAtTheCutMustBeTheOneThatCounts(t *testing.T) {
+	w := newWorld(t, "a", "b", "thief")
+	a, b, thief := w.devices[0], w.devices[1], w.devices[2]
+	seen, other := newScribe(thief, 1), newScribe(thief, 1)
+	seen.write(thief.file("x", "one"), 0)
+	other.write(thief.file("x", "other"), 0)
+	must(t, second(a.accept(seen.batch(0))))
+	w.revoke(thief, a)
+	if _, err := b.accept(other.batch(0)); !errors.Is(err, ErrVoid) {
+		t.Errorf("another head: %v", err)
+	}
+	if _, err := b.accept(seen.batch(0)); err != nil {
+		t.Errorf("the head of the cut: %v", err)
+	}
+}

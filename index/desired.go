@@ -127,7 +127,7 @@ func (u *rowUpdate) settleNeed(e *rowEdit) error {
 	if e.row.base != nil {
 		base = e.row.base.value
 	}
-	needed := len(e.row.held) == 0 && base.Differs(s)
+	needed := base.Differs(s)
 	var bytes int64
 	if needed && s != nil && s.Kind == shoal.KindFile && (base == nil || base.Kind != s.Kind || base.Content != s.Content) {
 		bytes = s.Size

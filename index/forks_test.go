@@ -43,6 +43,15 @@ func TestTwoHistoriesOfOneJournalAreKeptAsEvidence(t *testing.T) {
 				return second(tx.FinishStage(s.id))
 			})
 		},
+		"ASupersededRecordLivesAgain": func(b *device, s *scribe) error {
+			s.write(s.d.file("z", "z"), 0)
+			return b.f.Update(b.world.t.Context(), func(tx *Tx) error {
+				if _, err := tx.Stage(s.id, s.sign(), s.list()); err != nil {
+					return err
+				}
+				return second(tx.StageBucket(s.id, 0, s.batch(0).Records))
+			})
+		},
 		"AnotherLineage": func(b *device, s *scribe) error {
 			s.head.Continues = shoal.Dot{Journal: shoal.JournalID{Device: s.id.Device, Nonce: 9}, Seq: 3}
 			s.write(s.d.file("z", "z"), 0)
@@ -53,8 +62,13 @@ func TestTwoHistoriesOfOneJournalAreKeptAsEvidence(t *testing.T) {
 			w := newWorld(t, "a", "b")
 			b := w.devices[1]
 			ours := form(w, "two")
-			if name == "AnotherPast" {
+			switch name {
+			case "AnotherPast":
 				ours = form(w, "three")
+			case "ASupersededRecordLivesAgain":
+				ours = newScribe(w.devices[0], 1)
+				ours.write(w.devices[0].file("x", "one"), 0)
+				ours.write(w.devices[0].file("x", "two"), 1)
 			}
 			_, err := b.accept(ours.batch(0))
 			must(t, err)

@@ -130,10 +130,10 @@ func TestLineageThatComesLateIsHonoured(t *testing.T) {
 	b.pull(a)
 	c.pull(a)
 	a.open(a.db.Crash())
-	second := a.write(a.file("y", "two"), a.edit(a.file("x", "two")))[1]
+	second := a.write(a.file("y", "two"))[0]
 	b.pull(a)
 	e := b.file("x", "three")
-	e.Version = conflict.Version{second} // saw the second record only, which covers the first
+	e.Version = conflict.Version{second} // names the new journal only, which covers what it continues
 	third := b.write(e)[0]
 	c.pullJournal(b, third.Journal, b.frontier()[third.Journal])
 	c.view(func(tx *Tx) error {
@@ -196,4 +196,23 @@ func TestSharedJournalIsRemembered(t *testing.T) {
 	if !shared() {
 		t.Error("forgotten")
 	}
+}
+
+func TestJournalThatWasNeverWrittenIsNotContinued(t *testing.T) {
+	w := newWorld(t, "a")
+	a := w.devices[0]
+	first := a.write(a.file("x", "one"))[0]
+	for range 2 {
+		a.update(func(tx *Tx) error { return tx.OpenJournal() })
+	}
+	a.view(func(tx *Tx) error {
+		id, _ := tx.Own()
+		if got := tx.Lineage()[id]; got != first {
+			t.Errorf("continues %s, want %s", got, first)
+		}
+		if n := len(tx.Frontier()); n != 1 {
+			t.Errorf("%d journals in the frontier", n)
+		}
+		return nil
+	})
 }

@@ -115,6 +115,12 @@ func TestMovedTombstoneIsFollowedByWhatItHadNotSeen(t *testing.T) {
 	if got := follows(a); !slices.Equal(got, []shoal.Path{"f", "p"}) {
 		t.Errorf("something new below p: %q", got)
 	}
+	a.update(func(tx *Tx) error { return tx.ClearFollow("p") })
+	b.write(b.file("p/deep/newest", "newest"))
+	a.pull(b)
+	if got := follows(a); !slices.Equal(got, []shoal.Path{"f", "p"}) {
+		t.Errorf("something new deep below p: %q", got)
+	}
 	a.check()
 }
 

@@ -57,8 +57,8 @@ func (r *receiver) read(raw []byte) (*received, error) {
 		return nil, err
 	}
 	tx := r.tx
-	if c.journal != r.journal.id || c.mesh != tx.config.Mesh || c.folder != tx.folder.id || c.seq > r.limit {
-		return nil, fmt.Errorf("record %s:%d of folder %s: %w", c.journal, c.seq, c.folder, ErrMismatch)
+	if c.journal != r.journal.id || c.seq > r.limit {
+		return nil, fmt.Errorf("record %s:%d in journal %s up to %d: %w", c.journal, c.seq, r.journal.id, r.limit, ErrMismatch)
 	}
 	in := &received{raw: raw, clear: c, s: &stored{hash: recordHash(raw), slot: c.slot}}
 	if err := in.open(tx, clear, sealed, canonical); err != nil {
@@ -85,6 +85,9 @@ func (in *received) open(tx *Tx, clear, sealed []byte, canonical bool) error {
 		return errNotCanonical
 	}
 	c := in.clear
+	if c.mesh != tx.config.Mesh || c.folder != tx.folder.id {
+		return errElsewhere
+	}
 	seal := tx.sealer(c.epoch)
 	if seal == nil {
 		return errNoEpochKey
@@ -225,8 +228,9 @@ func (r *receiver) release(h hold) error {
 	return r.tx.SetProblem(p, ProblemRecord, "")
 }
 
-// releaseAwaited ends the holds of slots in which nothing is set aside: the journal is whole.
-func (r *receiver) releaseAwaited() error {
+// releaseAwaited ends the holds of slots that are whole up to a head and in which nothing is set aside. An honest journal has a
+// record in every slot that anything ever took the place of; but what is void need not be honest.
+func (r *receiver) releaseAwaited(upTo shoal.Seq) error {
 	var done []hold
 	c := r.tx.bucket(bHolds).Cursor()
 	for k, _ := c.Seek(journalKey(r.journal.number)); k != nil && keyJournal(k) == r.journal.number; k, _ = c.Next() {
@@ -236,7 +240,7 @@ func (r *receiver) releaseAwaited() error {
 		if err != nil {
 			return err
 		}
-		if s == nil || s.raw == nil {
+		if shoal.Seq(h.slot) <= upTo && (s == nil || s.raw == nil) {
 			done = append(done, h)
 		}
 	}
@@ -266,7 +270,7 @@ func (r *receiver) complete(h *Head, raw []byte) (Accepted, error) {
 	if last == nil || last.more {
 		return Accepted{}, malformed("the head of journal %s at %d is not at the end of a commit", j.id, h.Seq)
 	}
-	if err := r.releaseAwaited(); err != nil {
+	if err := r.releaseAwaited(h.Seq); err != nil {
 		return Accepted{}, err
 	}
 	if j.id.Device == r.tx.config.Identity.Device() && !j.foreign {

@@ -27,6 +27,7 @@ var (
 	errNoEpochKey   = errors.New("no key of the record's epoch")
 	errDoesNotOpen  = errors.New("the sealed part does not open")
 	errNotCanonical = errors.New("unknown format, or not in the one encoding of its format")
+	errElsewhere    = errors.New("it is of another mesh or folder")
 	errWrongBlocks  = errors.New("the blocks in the clear part are not those of the entry")
 )
 

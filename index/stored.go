@@ -234,10 +234,7 @@ func (tx *Tx) putRecord(r ref, s *stored) {
 
 // setSlot notes the live record of a slot.
 func (tx *Tx) setSlot(r ref, slot shoal.Slot) {
-	key := recordKey(r.journal, shoal.Seq(slot))
-	if uint64(slot) == uint64(r.seq) {
-		tx.bucket(bSlots).Delete(key)
-		return
+	if uint64(slot) != uint64(r.seq) {
+		tx.bucket(bSlots).Put(recordKey(r.journal, shoal.Seq(slot)), binary.AppendUvarint(nil, uint64(r.seq)))
 	}
-	tx.bucket(bSlots).Put(key, binary.AppendUvarint(nil, uint64(r.seq)))
 }
