@@ -44,8 +44,12 @@ func chmodAt(dir int, name string, mode uint32) error {
 	if !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
-	// Kernels before 6.6: through the descriptor of the thing itself, which /proc can name (and only /proc: fchmod refuses
-	// descriptors opened with O_PATH, and opening for reading would need a permission that may be missing).
+	return chmodByProc(dir, name, mode)
+}
+
+// chmodByProc is chmodAt for kernels before 6.6: through a descriptor of the thing itself, which /proc can name (and only
+// /proc: fchmod refuses descriptors opened with O_PATH, and opening for reading would need a permission that may be missing).
+func chmodByProc(dir int, name string, mode uint32) error {
 	fd, err := walkOpener.open(dir, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
