@@ -179,18 +179,18 @@ func (db *DB) wrap(err error) error {
 // Folder returns a folder of the database, which is created when absent. Later calls for the same folder return the same
 // value, with the new config.
 func (db *DB) Folder(id shoal.FolderID, c FolderConfig) (*Folder, error) {
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	if f := db.folders[id]; f != nil {
-		f.config.Store(&c)
-		return f, nil
-	}
 	number, err := db.folderNumber(id)
 	if err != nil {
 		return nil, fmt.Errorf("open folder %s: %w", id, err)
 	}
-	f := newFolder(db, id, number, c)
-	db.folders[id] = f
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	f := db.folders[id]
+	if f == nil {
+		f = newFolder(db, id, number)
+		db.folders[id] = f
+	}
+	f.config.Store(&c)
 	return f, nil
 }
 
@@ -209,6 +209,9 @@ func (db *DB) folderNumber(id shoal.FolderID) (number uint32, err error) {
 		return number, db.wrap(err)
 	}
 	err = db.store.Update(func(tx kv.Tx) error {
+		if read(tx) { // somebody else was faster
+			return nil
+		}
 		meta := tx.Bucket(metaBucket)
 		if last := meta.Get([]byte(metaFolder)); len(last) == 4 {
 			number = binary.BigEndian.Uint32(last)
@@ -241,8 +244,8 @@ func (db *DB) Folders() ([]shoal.FolderID, error) {
 // DropFolder forgets everything about a folder. What is not there is no error. Folder values of it must not be used any more.
 func (db *DB) DropFolder(id shoal.FolderID) error {
 	db.mu.Lock()
-	defer db.mu.Unlock()
 	delete(db.folders, id)
+	db.mu.Unlock()
 	return db.wrap(db.store.Update(func(tx kv.Tx) error {
 		folders := tx.Bucket(foldersBucket)
 		v := folders.Get(id[:])

@@ -37,12 +37,11 @@ type Folder struct {
 	writing atomic.Uint32
 }
 
-func newFolder(db *DB, id shoal.FolderID, number uint32, c FolderConfig) *Folder {
+func newFolder(db *DB, id shoal.FolderID, number uint32) *Folder {
 	f := &Folder{db: db, id: id}
 	for i, name := range bucketNames {
 		f.names[i] = bucketName(number, name)
 	}
-	f.config.Store(&c)
 	return f
 }
 

@@ -45,6 +45,9 @@ const (
 	// initialMap is address space, not memory: while the file is smaller than this, growing it does not wait for readers.
 	// Windows would make the file that big at once (bbolt issue 378).
 	initialMap = 1 << 30
+
+	// growBy is how much the file grows at once; each time costs a sync. bbolt's default, 16 MiB, is much for a small folder.
+	growBy = 4 << 20
 )
 
 // Open opens or creates the file at path, mode 0600. Errors: ErrLocked, ErrDamaged, or what the disk says.
@@ -78,7 +81,9 @@ func Open(path string, o BoltOptions) (*Bolt, error) {
 	}
 	err := catch(func() (err error) {
 		defer markDamage()
-		b.db, err = bbolt.Open(path, 0o600, options)
+		if b.db, err = bbolt.Open(path, 0o600, options); err == nil {
+			b.db.AllocSize = growBy
+		}
 		return err
 	})
 	if err != nil {
@@ -157,6 +162,7 @@ func (b *Bolt) Sync() error {
 func (b *Bolt) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.drain()
 	if b.closed.Swap(true) || b.broken.Load() != nil {
 		return nil
 	}

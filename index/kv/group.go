@@ -89,6 +89,18 @@ func (c *committer) finish(g *group) {
 	if c.waiting.Load() > 0 && g.members < maxGroup {
 		return
 	}
+	c.end(g)
+}
+
+// drain ends the open group, if there is one, without waiting for who could still join it. mu is held.
+func (c *committer) drain() {
+	if c.open != nil {
+		c.end(c.open)
+	}
+}
+
+// end commits what a group has. mu is held.
+func (c *committer) end(g *group) {
 	c.open = nil
 	if g.members == 0 {
 		g.batch.rollback()

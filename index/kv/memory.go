@@ -53,6 +53,7 @@ func (m *Memory) Sync() error {
 func (m *Memory) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.drain()
 	m.state.Lock()
 	defer m.state.Unlock()
 	m.closed = true
@@ -66,6 +67,7 @@ func (m *Memory) Close() error {
 func (m *Memory) Crash() *Memory {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.drain()
 	m.state.Lock()
 	defer m.state.Unlock()
 	m.closed = true

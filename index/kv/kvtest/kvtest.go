@@ -24,6 +24,7 @@ func Run(t *testing.T, open func(t *testing.T) kv.Store) {
 		"PanickingUpdateLeavesNothing": panicking,
 		"ViewSeesOneMoment":            snapshot,
 		"DropEmptiesABucket":           drop,
+		"CloseWaitsForUpdates":         closeMeanwhile,
 		"ConcurrentUpdatesAllCount":    concurrent,
 		"ClosedStoreRefuses":           closed,
 		"EmptyValueIsNotAbsence":       emptyValue,
@@ -206,6 +207,27 @@ func concurrent(t *testing.T, s kv.Store) {
 		}
 		return nil
 	}))
+}
+
+// closeMeanwhile closes the store while many update it: each update is there, or was refused.
+func closeMeanwhile(t *testing.T, s kv.Store) {
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for {
+				err := s.Update(func(tx kv.Tx) error { tx.Bucket("a").Put([]byte("k"), []byte("v")); return nil })
+				if errors.Is(err, kv.ErrClosed) {
+					return
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	must(t, s.Close())
+	wg.Wait()
 }
 
 func closed(t *testing.T, s kv.Store) {
