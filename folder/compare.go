@@ -15,7 +15,10 @@ type sight struct {
 	path shoal.Path
 	stat disk.Stat   // zero Kind: nothing there
 	base *index.Base // nil: no base
-	from shoal.Path  // set: this file was at from before, unchanged (a rename)
+	from shoal.Path  // set: this file was at from before (a rename)
+
+	fromContent [32]byte // what it held there
+	unsure      bool     // that content may be out of date: hash it
 
 	// set by hashing
 	content [32]byte
@@ -77,7 +80,7 @@ type fileKey struct {
 func matchRenames(gone, news []*sight) {
 	lost := map[fileKey]*sight{}
 	for _, g := range gone {
-		if g.base.Kind == shoal.KindFile && !g.base.Stat.Weak {
+		if g.base.Kind == shoal.KindFile {
 			s := g.base.Stat
 			lost[fileKey{s.Inode, s.Device, s.Size, s.MTime}] = g
 		}
@@ -90,6 +93,7 @@ func matchRenames(gone, news []*sight) {
 		if g := lost[k]; g != nil {
 			n.from = g.path
 			n.content, n.recipe, n.size = g.base.Content, g.base.Recipe, g.base.Size
+			n.fromContent, n.unsure = g.base.Content, g.base.Stat.Weak
 			delete(lost, k)
 		}
 	}

@@ -123,6 +123,45 @@ func (e *Engine) SetJoining(joining bool) {
 	e.joining = joining
 }
 
+// ForgetDisk forgets everything that the base tells of this disk, because it is another one: a copy or a backup stands in the root's place. The folder must be
+// joined anew then: equal content is adopted, what differs is kept beside, nothing counts as deleted.
+func (e *Engine) ForgetDisk(ctx context.Context) error {
+	for {
+		var paths []shoal.Path
+		err := e.Index.View(func(tx *index.Tx) error {
+			err := tx.Walk("", func(r index.Row) error {
+				if r.Base != nil {
+					paths = append(paths, r.Path)
+				}
+				if len(paths) >= commitSize {
+					return errEnough
+				}
+				return nil
+			})
+			if errors.Is(err, errEnough) {
+				return nil
+			}
+			return err
+		})
+		if err != nil || len(paths) == 0 {
+			return err
+		}
+		if err := e.Index.Update(ctx, func(tx *index.Tx) error {
+			for _, p := range paths {
+				if err := tx.SetBase(p, nil); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+}
+
+// errEnough ends a walk.
+var errEnough = errors.New("enough")
+
 // Joining tells what SetJoining said last.
 func (e *Engine) Joining() bool { return e.joining }
 

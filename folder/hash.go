@@ -127,7 +127,7 @@ func (e *Engine) readAll(ctx context.Context, sights []*sight) ([]*sight, error)
 }
 
 func (e *Engine) readUnlessRenamed(ctx context.Context, s *sight) error {
-	if s.from != "" && s.stat.Kind == shoal.KindFile {
+	if s.from != "" && s.stat.Kind == shoal.KindFile && !s.unsure {
 		s.weak = true // believed for now: the inode, size and time agree
 		return nil
 	}

@@ -206,7 +206,8 @@ func (d *drafts) isWanted(s *sight, want *index.State) bool {
 func (d *drafts) entry(s *sight, want *index.State) index.Entry {
 	en := index.Entry{
 		Path: s.path, Kind: s.stat.Kind, Mode: modeOf(s), MTime: mtimeOf(s), Target: s.target, Size: s.size,
-		Content: block.ContentID(s.content), Recipe: s.recipe, Carried: s.from != "",
+		Content: block.ContentID(s.content), Recipe: s.recipe,
+		Carried: s.from != "" && s.content == s.fromContent,
 	}
 	if s.stat.Kind == shoal.KindFolder {
 		en.Carried = false

@@ -93,6 +93,9 @@ type Config struct {
 	Roster  Roster         // needed
 	Small   SmallBlocks    // nil: small blocks do not travel beside records
 	Effects Effects
+	// Allow tells whether a peer may have, and send, anything but the roster: whoever was revoked may not, but must learn that it was, and may
+	// know of a statement that changes it. Nil: everybody may. Called often; must be quick and safe for concurrent use.
+	Allow func(shoal.DeviceID) bool
 	// Exceptions returns what this device has not applied, for its signed status; complete is false when there is more than
 	// index.MaxExceptions. Nil: every path that needs work is owed.
 	Exceptions func(f shoal.FolderID, tx *index.Tx) (list []index.Exception, complete bool, err error)

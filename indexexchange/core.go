@@ -296,6 +296,9 @@ func (c *Core) sign(ctx context.Context, id shoal.FolderID) error {
 		_, err = tx.SignStatus(list, complete)
 		return err
 	})
+	if errors.Is(err, index.ErrNoKey) {
+		return nil // nothing can be said yet; the key comes with the roster, and a change after it
+	}
 	if err != nil {
 		return fmt.Errorf("sign status of folder %s: %w", id, err)
 	}

@@ -37,26 +37,23 @@ func (s *Session) update(ctx context.Context, id shoal.FolderID, fn func(*index.
 	return err
 }
 
-// took ends taking something in: when that went well the engine hears of the frontier, which may have moved, before ev.
+// took ends taking something in. Whatever happened, the engine hears of it, or it would wait for ever; when it went well it hears
+// before of the frontier, which may have moved.
 func (s *Session) took(ctx context.Context, id shoal.FolderID, a index.Accepted, err error, ev event) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if o := outcomeOf(err); o == troubled {
+	if o := outcomeOf(err); o == troubled && ctx.Err() == nil {
 		s.core.cfg.Log.Error("cannot take in what a device sent", "device", s.peer, "folder", id, "err", err)
 	} else if o != fine {
-		s.core.cfg.Log.Debug("refused what a device sent", "device", s.peer, "folder", id, "err", err)
+		s.core.cfg.Log.Debug("did not take in what a device sent", "device", s.peer, "folder", id, "err", err)
 	}
+	var trouble error
 	if _, bucket := ev.(bucketStaged); err == nil && !bucket {
-		if err := s.core.refresh(id); err != nil {
-			return err
-		}
+		trouble = s.core.refresh(id)
 	}
 	acts := s.core.effects(s.core.step(ev))
 	if err == nil {
 		s.core.changed(id, a)
 	}
-	return s.carryOn(ctx, acts)
+	return errors.Join(trouble, s.carryOn(ctx, acts), context.Cause(ctx))
 }
 
 // carryOn finishes a stage, if that is what a step of the engine left to be done.

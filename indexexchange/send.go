@@ -25,6 +25,8 @@ func (s *Session) Next(ctx context.Context) ([][]byte, error) {
 			return nil, context.Cause(ctx)
 		case j == nil:
 			return nil, nil
+		case !s.trusted() && !ofRoster(j):
+			continue
 		}
 		messages, err := s.carryOut(ctx, j)
 		if err != nil {
@@ -37,6 +39,20 @@ func (s *Session) Next(ctx context.Context) ([][]byte, error) {
 			return frames, nil
 		}
 	}
+}
+
+// trusted tells whether the peer may have anything but the roster.
+func (s *Session) trusted() bool {
+	return s.core.cfg.Allow == nil || s.core.cfg.Allow(s.peer)
+}
+
+// ofRoster tells whether a job concerns the roster alone.
+func ofRoster(j job) bool {
+	switch j.(type) {
+	case helloJob, answerJob:
+		return true
+	}
+	return false
 }
 
 // encodeAll leaves out what no peer would take. Only a journal of some 80 million records has such a list of digests.
@@ -155,8 +171,8 @@ func (s *Session) push(ctx context.Context, k journalKey) ([]message, error) {
 	switch {
 	case errors.Is(err, index.ErrTooFar):
 		return s.frontier(&frontierJob{folder: k.folder, scope: scopeChanged, journals: []shoal.JournalID{k.journal}})
-	case errors.Is(err, index.ErrNotFound):
-		return nil, nil
+	case errors.Is(err, index.ErrNotFound), errors.Is(err, index.ErrNoKey):
+		return nil, nil // the journal or the key has gone; the peer asks when it can be had
 	case err != nil:
 		return nil, err
 	}
@@ -211,7 +227,7 @@ func (s *Session) serve(ctx context.Context, j serveJob) ([]message, error) {
 	if err == nil {
 		return out, nil
 	}
-	if !errors.Is(err, index.ErrNotFound) {
+	if !errors.Is(err, index.ErrNotFound) && !errors.Is(err, index.ErrNoKey) && ctx.Err() == nil {
 		s.core.cfg.Log.Error("cannot read what a device asks for", "device", s.peer, "folder", j.journal.folder, "err", err)
 	}
 	return []message{nothingMessage{journal: j.journal}}, nil

@@ -26,7 +26,7 @@ func (n *Node) Devices(ctx context.Context) ([]control.Device, error) {
 func (n *Node) deviceStatus(d mesh.Device) control.DeviceStatus {
 	s := control.DeviceStatus{ID: d.ID.String(), Name: d.Name, Role: d.Role.String(), Folders: map[string]control.Need{}}
 	for _, p := range n.host.Peers() {
-		if p.Device == d.ID {
+		if p.Device == d.ID && n.trusts(d.ID) {
 			s.Connected, s.Address, s.Transport = true, p.Address, control.Transport(p.Transport)
 		}
 	}
@@ -70,7 +70,6 @@ func (n *Node) RevokeDevice(ctx context.Context, id shoal.DeviceID) error {
 	if err != nil {
 		return rosterError(err, "revoke a device")
 	}
-	n.host.Disconnect(id)
 	n.rosterGrew()
 	return nil
 }

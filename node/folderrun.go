@@ -121,6 +121,9 @@ func (f *folderRun) runOpen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := f.knowRoot(ctx, fsys, eng); err != nil {
+		return err
+	}
 	eng.SetJoining(!f.joined.Load())
 	w, err := watch.New(f.path, watch.Options{Skip: func(dir string) bool { return dir == shoal.ReservedName }})
 	if err != nil {
@@ -154,6 +157,34 @@ func (f *folderRun) runOpen(ctx context.Context) error {
 		return err
 	}
 	return context.Cause(ctx)
+}
+
+// knowRoot finds out whether the root is the very folder that it was. In a copy, or a backup put back, nothing that is missing was deleted by anybody: what the
+// database has of the disk is forgotten, and the folder joins anew.
+func (f *folderRun) knowRoot(ctx context.Context, fsys *disk.OS, eng *folder.Engine) error {
+	st, err := fsys.Lstat("")
+	if err != nil {
+		return err
+	}
+	known := f.node.settings.Get()
+	e := known.Folder(f.id)
+	if e == nil || e.Root == st.Inode {
+		return nil
+	}
+	replaced := e.Root != 0
+	if replaced {
+		f.node.event(control.Event{Kind: control.EventProblem, Folder: f.name(), Message: "Another folder stands where the root was: a copy, or a backup put back. What differs in it is kept beside what the others have; nothing counts as deleted."})
+		if err := eng.ForgetDisk(ctx); err != nil {
+			return fmt.Errorf("forget the old disk: %w", err)
+		}
+		f.joined.Store(false)
+	}
+	return f.node.settings.Update(func(s *settingsDoc) {
+		if e := s.Folder(f.id); e != nil {
+			e.Root = st.Inode
+			e.Joined = e.Joined && !replaced
+		}
+	})
 }
 
 // happened makes an event of what the engine did. A first sync of very many files is told by its first ones only.

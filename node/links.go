@@ -30,6 +30,15 @@ func (n *Node) followLinks(ctx context.Context) error {
 
 func (n *Node) linkChanged(e p2p.Event) {
 	name := n.deviceName(e.Device)
+	if !n.trusts(e.Device) { // only the roster is exchanged, and nobody need know
+		if e.Up {
+			n.exchange.PeerUp(e.Device)
+		} else {
+			n.exchange.PeerDown(e.Device)
+			n.blocks.PeerDown(e.Device)
+		}
+		return
+	}
 	if e.Up {
 		n.blocks.PeerUp(e.Device, n.cost(e.Device))
 		n.exchange.PeerUp(e.Device)
@@ -62,11 +71,13 @@ func (n *Node) cost(dev shoal.DeviceID) blockexchange.Cost {
 func (n *Node) setMembers() {
 	known := n.settings.Get().Addresses
 	members := map[shoal.DeviceID][]string{}
-	if n.roster.State().Admitted(n.self()) {
-		for _, d := range n.others() {
-			addrs := append(n.host.KnownAddrs(d.ID), known[d.ID.String()]...)
-			members[d.ID] = append(addrs, n.cfg.Bootstrap...)
+	for _, d := range n.roster.State().Devices() {
+		// Of those that were revoked only owners are sought: they may know of a statement that undoes it.
+		if d.ID == n.self() || d.Revoked && d.Role != mesh.RoleOwner {
+			continue
 		}
+		addrs := append(n.host.KnownAddrs(d.ID), known[d.ID.String()]...)
+		members[d.ID] = append(addrs, n.cfg.Bootstrap...)
 	}
 	n.host.SetMembers(members)
 }
@@ -102,8 +113,9 @@ func (n *Node) rosterGrew() {
 // followRoster carries out what new statements mean: members, doors, keys. The exchange applies the cuts.
 func (n *Node) followRoster(ctx context.Context) error {
 	seen := map[shoal.DeviceID]bool{}
+	trusted := map[shoal.DeviceID]bool{}
 	for _, d := range n.roster.State().Devices() {
-		seen[d.ID] = d.Revoked
+		seen[d.ID], trusted[d.ID] = d.Revoked, n.trusts(d.ID)
 	}
 	n.tend()
 	for {
@@ -115,12 +127,13 @@ func (n *Node) followRoster(ctx context.Context) error {
 		n.exchange.NotifyRoster()
 		n.setMembers()
 		n.announce(seen)
+		n.meetAnew(trusted)
 		n.tend()
 		n.changed.ring()
 	}
 }
 
-// announce makes an event of each device that came or was revoked, and ends the links with those that were.
+// announce makes an event of each device that came or was revoked.
 func (n *Node) announce(seen map[shoal.DeviceID]bool) {
 	for _, d := range n.roster.State().Devices() {
 		revoked, known := seen[d.ID]
@@ -130,8 +143,18 @@ func (n *Node) announce(seen map[shoal.DeviceID]bool) {
 			n.event(control.Event{Kind: control.EventAdmitted, Device: d.Name, Message: "is in the mesh as " + d.Role.String() + "."})
 		case d.Revoked && !revoked:
 			n.event(control.Event{Kind: control.EventRevoked, Device: d.Name, Message: "was put out of the mesh."})
+		}
+	}
+}
+
+// meetAnew ends the links with devices that became trusted or ceased to be: the next one begins with the right sessions.
+func (n *Node) meetAnew(trusted map[shoal.DeviceID]bool) {
+	for _, d := range n.roster.State().Devices() {
+		now := n.trusts(d.ID)
+		if was, known := trusted[d.ID]; known && was != now {
 			n.host.Disconnect(d.ID)
 		}
+		trusted[d.ID] = now
 	}
 }
 

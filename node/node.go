@@ -167,11 +167,11 @@ func (n *Node) openDatabase() error {
 func (n *Node) openExchanges() {
 	n.blocks = blockexchange.New(blockexchange.Config{
 		Host: n.host, Source: blockSource{n}, Keys: n.roster.Keys, Log: n.log,
-		Allow: func(dev shoal.DeviceID, f shoal.FolderID) bool { return n.roster.State().Admitted(dev) },
+		Allow: func(dev shoal.DeviceID, _ shoal.FolderID) bool { return n.trusts(dev) },
 	})
 	n.exchange = indexexchange.New(indexexchange.Config{
 		Device: n.self(), Host: n.host, Folders: folderSet{n}, Roster: rosterDoor{n}, Small: n, Log: n.log,
-		Exceptions: n.exceptions,
+		Exceptions: n.exceptions, Allow: n.trusts,
 		Effects: indexexchange.Effects{
 			Changed: n.recordsCame, Proof: n.journalShown,
 			Status: func(shoal.FolderID, shoal.DeviceID) { n.changed.ring() },
@@ -240,8 +240,15 @@ func (n *Node) self() shoal.DeviceID { return n.id.Device() }
 
 func (n *Node) event(e control.Event) { n.events.Add(e) }
 
-// admits is the network's gate: who is in the mesh may talk to this device.
+// admits is the network's gate: who is, or was, in the mesh may talk to this device. Those that were revoked get the roster and nothing else (trusts): they
+// must learn of it, and of two owners who revoke each other at once both must hear the other's word.
 func (n *Node) admits(dev shoal.DeviceID) bool {
+	_, known := n.roster.State().Device(dev)
+	return known
+}
+
+// trusts tells whether a device may have records and blocks: it and this one are in the mesh.
+func (n *Node) trusts(dev shoal.DeviceID) bool {
 	s := n.roster.State()
 	return s.Admitted(dev) && s.Admitted(n.self())
 }

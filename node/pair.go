@@ -122,6 +122,9 @@ func (n *Node) join(ctx context.Context) error {
 			return fmt.Errorf("read the roster: %w", err)
 		}
 	}
+	if t, err := p2p.ParseTicket(n.cfg.Join); err == nil && t.Mesh != r.Mesh() {
+		return control.Errorf(control.CodeRefused, "the inviter gave the roster of another mesh than its ticket names")
+	}
 	if !r.State().Admitted(n.self()) {
 		return control.Errorf(control.CodeRefused, "the inviter's roster does not admit this device")
 	}
@@ -182,7 +185,7 @@ func (n *Node) admit(ctx context.Context, g p2p.Guest, auto bool) ([]byte, error
 	if !ok || me.Role != mesh.RoleOwner {
 		return nil, p2p.ErrDenied
 	}
-	if !auto || g.Role == mesh.RoleOwner {
+	if !auto || g.Role == mesh.RoleOwner || g.Via != "ticket" { // a code is only a few bits: a person looks
 		if err := n.askAboutGuest(ctx, g); err != nil {
 			return nil, err
 		}

@@ -26,6 +26,9 @@ type Folder struct {
 	// Joined: the first complete frontier was here once, so absence on disk means deletion.
 	Joined bool `json:"joined"`
 	Paused bool `json:"paused"`
+	// Root is the inode of the root when it was last open. Another one is a copy, or a backup put back: then nothing that is
+	// missing in it counts as deleted.
+	Root uint64 `json:"root"`
 	// Options are what `folder set` changed.
 	Options map[string]string `json:"options,omitempty"`
 }

@@ -188,7 +188,8 @@ func (v *Desk) Plates() (show map[uint32]bool, until time.Time) {
 	now := v.clock()
 	show = make(map[uint32]bool)
 	for _, i := range v.invites {
-		if i.burnt || i.state == shut || !now.Before(i.codeExpires) {
+		// Those that are used up or burnt stay to be found, so that whoever comes with one hears why it does not work.
+		if !now.Before(i.codeExpires) {
 			continue
 		}
 		show[i.Code.Plate] = true
