@@ -35,6 +35,9 @@ func openAt(t testing.TB, root string) (*disk.OS, string) {
 }
 
 func TestWithoutOpenat2ItIsADiskToo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the usual way is enough for a short run")
+	}
 	can := disktest.Good
 	can.Permissions = os.Getuid() != 0
 	disktest.Run(t, can, func(t *testing.T) disk.FS {

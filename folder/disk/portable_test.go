@@ -10,6 +10,9 @@ import (
 )
 
 func TestPortableIsADisk(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the usual way is enough for a short run")
+	}
 	unix := runtime.GOOS != "windows"
 	can := disktest.Abilities{
 		Symlinks: unix, SymlinkTimes: false, Modes: unix, ByteNames: unix, Inodes: unix, Permissions: unix && os.Getuid() != 0,
