@@ -43,7 +43,7 @@ func (s *simulation) device(label string) *device {
 func (s *simulation) step() {
 	d := s.device("device")
 	s.w.now = s.w.now.Add(time.Duration(rapid.IntRange(-2, 5).Draw(s.T, "clock")) * time.Second)
-	switch rapid.IntRange(0, 10).Draw(s.T, "step") {
+	switch rapid.IntRange(0, 11).Draw(s.T, "step") {
 	case 0, 1, 2:
 		s.write(d)
 	case 3, 4:
@@ -59,12 +59,31 @@ func (s *simulation) step() {
 		s.staging[d] = s.isStaging(d)
 	case 10:
 		s.settleConflict(d)
+	case 11:
+		s.revoke()
 	}
 	if err := d.db.Check(s.Context()); err != nil {
 		s.Fatalf("check: %v", err)
 	}
 	if !s.staging[d] {
 		s.m.compare(s, d)
+	}
+}
+
+// revoke ends the membership of the last device: what the owner has of its journals counts, nothing else. It happens once, and
+// the revoked device takes part no more.
+func (s *simulation) revoke() {
+	last := len(s.w.devices) - 1
+	if last < 2 || rapid.IntRange(0, 3).Draw(s.T, "revoke") > 0 {
+		return
+	}
+	must(s.w.t, s.w.devices[0].db.Sync()) // the owner keeps what it says that counts
+	s.w.revoke(s.w.devices[last], s.w.devices[0])
+	s.w.devices = s.w.devices[:last]
+	for _, d := range s.w.devices {
+		d.update(func(tx *Tx) error { return second(tx.ApplyCuts()) })
+		must(s.w.t, d.db.Sync())
+		s.staging[d] = s.isStaging(d)
 	}
 }
 
