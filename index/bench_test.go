@@ -116,3 +116,38 @@ func BenchmarkReadAfter1000Records(b *testing.B) {
 
 // noSync leaves the disk out of the figures.
 const noSync = true
+
+func BenchmarkListBasesOf1000Files(b *testing.B) {
+	w := newWorld(b, "a")
+	d := w.devices[0]
+	d.onDisk(b)
+	d.write(drafts(d, "documents/2026", 1000)...)
+	d.apply()
+	b.ReportAllocs()
+	for b.Loop() {
+		d.view(func(tx *Tx) error {
+			for range tx.BasesIn("documents/2026") {
+			}
+			return nil
+		})
+	}
+}
+
+func BenchmarkDesiredOf1000Files(b *testing.B) {
+	w := newWorld(b, "a")
+	d := w.devices[0]
+	d.onDisk(b)
+	list := drafts(d, "documents/2026", 1000)
+	d.write(list...)
+	b.ReportAllocs()
+	for b.Loop() {
+		d.view(func(tx *Tx) error {
+			for i := range list {
+				if _, err := tx.Desired(list[i].Path); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+}

@@ -6,11 +6,11 @@ import (
 	"github.com/shoalmesh/shoal"
 )
 
-// ApplyCuts is to be called after each change of roster or keys. It removes the records that the roster voids: those of a
+// ApplyCuts is to be called after each change of roster or keys, and once after opening. It removes the records that the roster voids: those of a
 // revoked device above the seq where its journal is cut. If they had taken the place of records below the cut, those are
 // fetched again: the journal counts for nothing until a transfer by buckets completes it, what is left of it is shown meanwhile,
 // and the paths that wait stay as they are. It also tries again the records that were set aside for want of a key, and names
-// conflict copies again.
+// conflict copies again. A roster that does not even know this device and folder is not whole, and voids nothing.
 func (tx *Tx) ApplyCuts() (Accepted, error) {
 	var out Accepted
 	err := tx.change(func() (err error) {
@@ -30,9 +30,12 @@ func (tx *Tx) applyCuts() (Accepted, error) {
 	}
 	var out Accepted
 	roster, self := tx.config.Roster(), tx.config.Identity.Device()
+	_, knowsSelf := roster.Device(self)
+	_, knowsFolder := roster.Folder(tx.folder.id)
+	whole := roster.Mesh() == tx.config.Mesh && knowsSelf && knowsFolder
 	for _, j := range t.list {
 		seq, _, cut := roster.Cut(tx.folder.id, j.id)
-		if !cut || j.id.Device == self {
+		if !whole || !cut || j.id.Device == self {
 			continue
 		}
 		if err := tx.cutJournal(j, seq, &out); err != nil {

@@ -180,3 +180,17 @@ func TestHeadAtTheCutMustBeTheOneThatCounts(t *testing.T) {
 		t.Errorf("the head of the cut: %v", err)
 	}
 }
+
+// At start the roster may not be read yet: that must void nothing.
+func TestRosterThatIsNotWholeVoidsNothing(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	a, b := w.devices[0], w.devices[1]
+	a.write(a.file("x", "one"))
+	b.pull(a)
+	b.state = mesh.NewRoster().State()
+	b.update(func(tx *Tx) error { return second(tx.ApplyCuts()) })
+	if b.desired("x") == nil {
+		t.Error("x is gone")
+	}
+	b.check()
+}

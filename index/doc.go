@@ -22,6 +22,22 @@
 //   - What Update did is durable when it returns nil.
 //   - No operation loads a folder whole, but for Check.
 //
+// # In short
+//
+//	db, err := index.Open(path, index.Options{})
+//	folder, err := db.Folder(id, index.FolderConfig{…})
+//	err = folder.Update(ctx, func(tx *index.Tx) error {
+//		if err := tx.OpenJournal(); err != nil { // once in each run
+//			return err
+//		}
+//		_, err := tx.Append([]index.Entry{{Path: "a/b.txt", Kind: shoal.KindFile, Mode: 0o644, Recipe: recipe}})
+//		return err
+//	})
+//	err = folder.View(func(tx *index.Tx) error {
+//		batch, err := tx.ReadAfter(journal, after, 1<<20) // for another device, which calls Accept
+//		…
+//	})
+//
 // # What it does not do
 //
 // It reads no disk but its own database, starts no goroutine and knows no network. It does not decide what to record, fetch or

@@ -58,7 +58,7 @@ func (tx *Tx) SignStatus(exceptions []Exception, complete bool) ([]byte, error) 
 		return nil, err
 	}
 	raw := signMessage(tx.config.Identity, statusLabel, m)
-	tx.bucket(bStatuses).Put(self[:], raw)
+	tx.bucket(bStatuses).Put(self[:], bytes.Clone(raw))
 	return raw, nil
 }
 
