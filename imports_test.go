@@ -67,6 +67,11 @@ var rooms = []room{
 	{pkg: "mount", imports: "node", planned: true, reason: "floor 6: the mount reads through node"},
 
 	{pkg: "cmd/shoal", imports: "node node/control gateway mount", reason: "floor 7: the program parses and prints, and does nothing that node could do"},
+	{
+		pkg: "e2e/simulation", only: true,
+		imports: "block conflict mesh index folder folder/disk folder/disk/disktest indexexchange",
+		reason:  "the simulated mesh drives the real parts by hand, without network and goroutines",
+	},
 	{pkg: "e2e", imports: "node/control", planned: true, reason: "end-to-end tests run the built program and see what a user sees"},
 }
 
@@ -95,6 +100,7 @@ var libraries = []library{
 	{"github.com/tyler-smith/go-bip39", "mesh p2p", "only the recovery phrase and the spoken code need words"},
 	{"github.com/mr-tron/base58", ". p2p", "the text form of a device ID has one home"},
 	{"github.com/zeebo/blake3", "", "the hash of all formats"},
+	{"lukechampine.com/blake3", "block", "a second implementation, to test the first against"},
 	{"github.com/tidwall/btree", "index/kv folder/disk/disktest", "ordered maps belong to stores in memory"},
 	{"google.golang.org/protobuf", "", "the encoding of all formats"},
 	{"golang.org/x/", "", "the extended standard library"},

@@ -17,8 +17,8 @@ type sight struct {
 	base *index.Base // nil: no base
 	from shoal.Path  // set: this file was at from before (a rename)
 
-	fromContent [32]byte // what it held there
-	unsure      bool     // that content may be out of date: hash it
+	fromBase *index.Base // what was known of it there
+	unsure   bool        // that content may be out of date: hash it
 
 	// set by hashing
 	content [32]byte
@@ -93,7 +93,7 @@ func matchRenames(gone, news []*sight) {
 		if g := lost[k]; g != nil {
 			n.from = g.path
 			n.content, n.recipe, n.size = g.base.Content, g.base.Recipe, g.base.Size
-			n.fromContent, n.unsure = g.base.Content, g.base.Stat.Weak
+			n.fromBase, n.unsure = g.base, g.base.Stat.Weak
 			delete(lost, k)
 		}
 	}

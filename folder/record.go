@@ -207,7 +207,7 @@ func (d *drafts) entry(s *sight, want *index.State) index.Entry {
 	en := index.Entry{
 		Path: s.path, Kind: s.stat.Kind, Mode: modeOf(s), MTime: mtimeOf(s), Target: s.target, Size: s.size,
 		Content: block.ContentID(s.content), Recipe: s.recipe,
-		Carried: s.from != "" && s.content == s.fromContent,
+		Carried: s.broughtAlong(),
 	}
 	if s.stat.Kind == shoal.KindFolder {
 		en.Carried = false
@@ -229,7 +229,16 @@ func (d *drafts) entry(s *sight, want *index.State) index.Entry {
 	} else if d.e.adopting && want != nil {
 		en.Joined = true
 	}
+	if c := s.fromBase; s.broughtAlong() && c.Copy != nil && c.Copy.Of == s.path {
+		// The copy was put in the file's place: an answer to the conflict, whatever has become of that meanwhile.
+		en.Version, en.ContentFrom, en.Replaced = conflict.Join(en.Version, c.Version), c.ContentFrom, block.ContentID{}
+	}
 	return en
+}
+
+// broughtAlong tells whether s came here by a rename, with the content that it had.
+func (s *sight) broughtAlong() bool {
+	return s.from != "" && s.fromBase != nil && s.content == s.fromBase.Content
 }
 
 // replacedBy returns the content that b's replaced: a record that only touches what is there says it again.

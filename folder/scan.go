@@ -206,6 +206,11 @@ func (s *scan) lose(tx *index.Tx, dir shoal.Path, left map[string]*index.Base) e
 		if !onDisk(b) || s.e.isIgnored(p, b.Kind == shoal.KindFolder) {
 			continue
 		}
+		// A listing is no snapshot: a name that was changed meanwhile may be left out of it. Only the name itself proves absence.
+		if _, err := s.e.FS.Lstat(string(p)); !isNotExist(err) {
+			s.e.markDirty(dir)
+			continue
+		}
 		s.gone = append(s.gone, &sight{path: p, base: b})
 		if b.Kind == shoal.KindFolder {
 			if err := s.loseInside(tx, p); err != nil {

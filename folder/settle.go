@@ -18,8 +18,14 @@ func (d *drafts) settleAround(p shoal.Path, b *index.Base) error {
 		of = b.Copy.Of
 	}
 	row, ok, err := d.tx.Row(of)
-	if err != nil || !ok || len(row.Copies) == 0 {
+	if err != nil || !ok {
 		return err
+	}
+	if of != p && !slices.Contains(row.Copies, p) {
+		return d.settleStale(of, &row, b)
+	}
+	if len(row.Copies) == 0 {
+		return nil
 	}
 	own := d.draftAt(of)
 	if own == nil {
@@ -46,6 +52,21 @@ func (d *drafts) settleAround(p shoal.Path, b *index.Base) error {
 		}
 	}
 	d.draftAt(of).entry.Version = joined
+	return nil
+}
+
+// settleStale handles a touched copy (its base is c) whose conflict changed in the index before the disk showed that: the user answered what the disk showed, so the
+// answer is recorded with these versions.
+func (d *drafts) settleStale(of shoal.Path, row *index.Row, c *index.Base) error {
+	own := d.draftAt(of)
+	if own == nil {
+		if d.touched[of] || !onDisk(row.Base) {
+			return nil
+		}
+		d.keeps = append(d.keeps, draft{entry: d.keepEntry(of, row.Base), base: row.Base})
+		own = &d.keeps[len(d.keeps)-1]
+	}
+	own.entry.Version = conflict.Join(own.entry.Version, c.Version)
 	return nil
 }
 

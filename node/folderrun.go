@@ -115,6 +115,7 @@ func (f *folderRun) runOpen(ctx context.Context) error {
 	eng, err := folder.New(folder.Config{
 		Index: f.index, FS: fsys, Keys: &bk, Self: f.node.self(), Now: time.Now, Log: f.log, Workers: runtime.GOMAXPROCS(0),
 		ReadOnly: func() bool { return !f.node.roster.State().MayWrite(f.node.self(), f.id) },
+		Happened: f.happened,
 		Changed:  func() { f.node.exchange.Notify(f.id) },
 		Cached:   func(id block.ID) ([]byte, bool) { return f.node.small.get(smallKey{f.id, id}) },
 	})
