@@ -248,7 +248,7 @@ func TestRandomThreeTreeCases(t *testing.T) {
 		return
 	}
 	n := *cases
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		n /= 50
 	}
 	workers := runtime.GOMAXPROCS(0)
