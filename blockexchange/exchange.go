@@ -62,7 +62,7 @@ func New(c Config) *Exchange {
 		cfg: c.withDefaults(), planner: NewPlanner(c.Limits),
 		links: make(map[shoal.DeviceID]*link), fetches: make(map[GroupID]*fetch), held: make(map[Key]*held),
 		serving: make(map[*server]struct{}), progress: make(map[shoal.FolderID]*Progress),
-		stop: make(chan struct{}), slots: make(chan struct{}, 2*runtime.GOMAXPROCS(0)), changed: make(chan struct{}, 1),
+		stop: make(chan struct{}), slots: make(chan struct{}, max(2*workersPerPeer, 4*runtime.GOMAXPROCS(0))), changed: make(chan struct{}, 1),
 	}
 	c.Host.Handle(Protocol, x.incoming)
 	return x

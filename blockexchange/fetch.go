@@ -3,6 +3,9 @@ package blockexchange
 import (
 	"context"
 	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
 
 	"github.com/shoalmesh/shoal"
 )
@@ -22,7 +25,7 @@ func (f *fetch) poke() {
 	}
 }
 
-// Fetch gets blocks from whoever has them, and calls deliver for each, one at a time, in the order in which they come. A block
+// Fetch gets blocks from whoever has them, and calls deliver for each, one at a time, in the order in which they come, which may be any. A block
 // that is wanted twice (two wants of one Key) is delivered once. The plaintext slice is valid, and not to be changed, until
 // deliver returns. Several Fetches may run at once; they share requests for a block, and take turns.
 //
@@ -44,6 +47,9 @@ func (x *Exchange) Fetch(ctx context.Context, wants []Want, deliver func(w Want,
 	if err != nil || len(distinct) == 0 {
 		return err
 	}
+	if distinct, err = x.shuffle(distinct); err != nil {
+		return err
+	}
 	x.begin(f, distinct)
 	defer x.end(f)
 	for {
@@ -57,6 +63,25 @@ func (x *Exchange) Fetch(ctx context.Context, wants []Want, deliver func(w Want,
 			return err
 		}
 	}
+}
+
+// shuffleRun is how many blocks stay together when a Fetch is shuffled: about 4 MiB of a big file, so that disks still read and
+// write in long pieces.
+const shuffleRun = 16
+
+// shuffle puts the runs of a long Fetch in a random order. Devices that fetch the same at the same time thus soon have different
+// blocks to give each other, and whoever had them first need not send each block to everybody.
+func (x *Exchange) shuffle(wants []Want) ([]Want, error) {
+	if len(wants) <= 2*shuffleRun {
+		return wants, nil
+	}
+	var seed [32]byte
+	if _, err := io.ReadFull(x.cfg.Rand, seed[:]); err != nil {
+		return nil, fmt.Errorf("choose an order: %w", err)
+	}
+	runs := slices.Collect(slices.Chunk(wants, shuffleRun))
+	rand.New(rand.NewChaCha8(seed)).Shuffle(len(runs), func(i, j int) { runs[i], runs[j] = runs[j], runs[i] })
+	return slices.Concat(runs...), nil
 }
 
 // deliverSmall delivers what came beside records already, and returns the rest.

@@ -79,7 +79,11 @@ func (p *Planner) Step(now time.Time, ev Event) []Action {
 	case Tick:
 	}
 	p.dropStalled()
-	p.retry()
+	switch ev.(type) {
+	case Got, Moving, Delivered: // make nobody stuck
+	default:
+		p.retry()
+	}
 	p.assign()
 	p.steal()
 	p.flush()

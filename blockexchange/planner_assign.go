@@ -16,6 +16,9 @@ const (
 
 // assign gives out waiting blocks while there is room, group by group.
 func (p *Planner) assign() {
+	if !p.anyRoom() {
+		return
+	}
 	for idle := 0; idle < len(p.groups); {
 		if p.turn >= len(p.groups) {
 			p.turn = 0
@@ -120,6 +123,17 @@ func (p *Planner) hasRoom(s *source, size, share int64) bool {
 		return false
 	}
 	return len(s.open) == 0 || s.bytes+size <= s.window(share)
+}
+
+// anyRoom spares the look at every group when everything is full.
+func (p *Planner) anyRoom() bool {
+	share := p.share()
+	for _, s := range p.sources {
+		if len(s.open) < p.limits.Requests && s.bytes < s.window(share) {
+			return true
+		}
+	}
+	return false
 }
 
 // share is the largest window of one source: what all may have, divided by those that are of use, so that a source that

@@ -22,6 +22,8 @@ const (
 	// maxAbsents is how many "absent" answers a source remembers per peer; the oldest are forgotten. Fetchers ask again by
 	// themselves, later.
 	maxAbsents = 4096
+	// maxStreams is how many streams of one peer are served at once: one, and some that are just ending.
+	maxStreams = 3
 )
 
 // sealedBuffers recycles the memory of sealed blocks.
@@ -45,7 +47,7 @@ type server struct {
 // incoming answers a stream that a peer opened.
 func (x *Exchange) incoming(ctx context.Context, from shoal.DeviceID, stream p2p.Stream) {
 	x.mu.Lock()
-	if !x.running {
+	if !x.running || x.streamsOf(from) >= maxStreams {
 		x.mu.Unlock()
 		_ = stream.Reset()
 		return
@@ -66,6 +68,16 @@ func (x *Exchange) incoming(ctx context.Context, from shoal.DeviceID, stream p2p
 	})
 	err := x.serve(ctx, from, stream)
 	x.cfg.Log.Debug("block stream from peer ended", "device", from, "err", err)
+}
+
+// streamsOf counts the streams that a peer is served on. Called with x.mu held.
+func (x *Exchange) streamsOf(dev shoal.DeviceID) (n int) {
+	for s := range x.serving {
+		if s.peer == dev {
+			n++
+		}
+	}
+	return n
 }
 
 func (x *Exchange) serve(ctx context.Context, from shoal.DeviceID, s p2p.Stream) error {
