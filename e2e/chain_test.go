@@ -116,6 +116,7 @@ func received(t *testing.T, w *world) (bytes [2]int64) {
 }
 
 func TestDevicesThatNeverMeetShareThroughAThird(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 3, nil)
 	a, b, c := w.devices[0], w.devices[1], w.devices[2]
 	a.stop(t)

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -134,12 +135,39 @@ func makeChange(t *testing.T, from, to *device, c change) {
 	dir := filepath.Join(from.Name, c.name)
 	before := wire(t, to)
 	c.act(from.at(t, dir))
-	from.wait(t)
-	if diff := from.tree(t).Under(dir).Diff(to.tree(t).Under(dir)); len(diff) > 0 {
-		t.Errorf("after `shoal wait` the other side differs:\n%s", strings.Join(diff, "\n"))
-	}
+	eventually(t, "it is right on the other side", func() error {
+		here, err := lab.Snapshot(from.path(dir))
+		if err != nil {
+			return err
+		}
+		there, err := lab.Snapshot(to.path(dir))
+		if err != nil {
+			return err
+		}
+		if diff := here.Diff(there); len(diff) > 0 {
+			return errors.New("it differs:\n" + strings.Join(diff, "\n"))
+		}
+		return nil
+	})
 	if moved := wire(t, to) - before; c.maxWire > 0 && moved > c.maxWire {
 		t.Errorf("%d bytes went over the wire, at most %d may", moved, c.maxWire)
+	}
+}
+
+func TestWaitReturnsNotBeforeTheOtherSideIsRight(t *testing.T) {
+	t.Parallel()
+	a, b := pair(t)
+	for round := range 5 {
+		from, to := a, b
+		if round%2 == 1 {
+			from, to = b, a
+		}
+		from.at(t).random(fmt.Sprintf("big %d", round), 3*mib, uint64(round))
+		from.at(t, fmt.Sprint("many ", round)).write("x", "x")
+		manyFiles(from.at(t, fmt.Sprint("many ", round)))
+		from.at(t).write("edited again and again", fmt.Sprint(round))
+		from.wait(t)
+		sameTrees(t, from, to)
 	}
 }
 

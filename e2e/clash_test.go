@@ -133,13 +133,15 @@ func judge(t *testing.T, w *world, c clash) {
 // quietAfterwards holds that nobody writes another record once all are connected and have looked at their disks again.
 func quietAfterwards(t *testing.T, w *world) {
 	t.Helper()
-	before, err := frontiers(t, w.devices)
+	settle(t, w.devices...)
+	before, err := frontier(t, w.devices)
 	check(t, err)
 	for range 2 {
 		for _, d := range w.devices {
 			d.do(t, "rescan")
 		}
-		after, err := frontiers(t, w.devices)
+		settle(t, w.devices...)
+		after, err := frontier(t, w.devices)
 		check(t, err)
 		if !maps.Equal(before, after) {
 			t.Errorf("records are written without end: %v, then %v", before, after)
@@ -148,6 +150,7 @@ func quietAfterwards(t *testing.T, w *world) {
 }
 
 func TestClashesOfTwoEndTheSameAndLoseNothing(t *testing.T) {
+	t.Parallel()
 	bothWays(t, 2, func(t *testing.T, w *world) {
 		runClashes(t, w, clashesOfTwo)
 		quietAfterwards(t, w)
@@ -155,6 +158,7 @@ func TestClashesOfTwoEndTheSameAndLoseNothing(t *testing.T) {
 }
 
 func TestClashesOfThreeEndTheSameAndLoseNothing(t *testing.T) {
+	t.Parallel()
 	bothWays(t, 3, func(t *testing.T, w *world) {
 		runClashes(t, w, clashesOfThree)
 		quietAfterwards(t, w)

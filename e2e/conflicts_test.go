@@ -17,6 +17,7 @@ func fight(t *testing.T, a, b disk, name string) {
 }
 
 func TestConcurrentEditsAreBothKeptUnderTheSameTwoNames(t *testing.T) {
+	t.Parallel()
 	bothWays(t, 2, func(t *testing.T, w *world) {
 		a, b := w.devices[0], w.devices[1]
 		a.at(t).write("notes.txt", "first")
@@ -74,6 +75,7 @@ var settlements = []settlement{
 }
 
 func TestEachWayOfResolvingAConflictWorksAndSpreads(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 2, nil)
 	a, b := w.devices[0], w.devices[1]
 	for _, s := range settlements {
@@ -112,6 +114,7 @@ func TestEachWayOfResolvingAConflictWorksAndSpreads(t *testing.T) {
 }
 
 func TestResolvingSpeaksUpWhenItCannotBeMeant(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 3, nil)
 	a := w.devices[0]
 	a.at(t).write("f", "first")
@@ -142,6 +145,7 @@ func TestResolvingSpeaksUpWhenItCannotBeMeant(t *testing.T) {
 }
 
 func TestDeletingOrRenamingACopySettlesTheConflict(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 2, nil)
 	a, b := w.devices[0], w.devices[1]
 	a.at(t).write("deleted/f", "first")

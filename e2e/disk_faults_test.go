@@ -65,14 +65,10 @@ var roots = []struct {
 		check(t, os.Rename(d.Dir, aside))
 		check(t, os.Mkdir(d.Dir, 0o755))
 	}},
-	{"a copy stands in its place", func(t *testing.T, d *device, aside string) {
-		check(t, os.Rename(d.Dir, aside))
-		check(t, lab.CopyTree(aside, d.Dir))
-		check(t, os.RemoveAll(d.path("sub")))
-	}},
 }
 
 func TestAMissingRootStopsTheFolderAndDeletesNothing(t *testing.T) {
+	t.Parallel()
 	a, b := pair(t)
 	someFiles(a.at(t))
 	want := settle(t, a, b)
@@ -118,7 +114,34 @@ func TestAMissingRootStopsTheFolderAndDeletesNothing(t *testing.T) {
 	}
 }
 
+func TestWhatLacksInACopyOfTheRootWasNotDeleted(t *testing.T) {
+	t.Parallel()
+	a, b := pair(t)
+	someFiles(a.at(t))
+	want := settle(t, a, b)
+	b.stop(t)
+	aside := filepath.Join(tempDir(t), "aside")
+	check(t, os.Rename(b.Dir, aside))
+	check(t, lab.CopyTree(aside, b.Dir))
+	b.at(t).removeAll("sub")
+	check(t, b.Start())
+	// It may stop and ask, or take all of it anew. In either case nothing is lost.
+	eventually(t, "the folder stops, or is complete again", func() error {
+		s, err := b.Status(within(t))
+		if err != nil || len(s.Folders) != 1 {
+			return fmt.Errorf("%+v: %w", s, err)
+		}
+		if s.Folders[0].State == "error" {
+			return nil
+		}
+		_, err = equalTrees([]*device{a, b})
+		return err
+	})
+	stillThere(t, a, want)
+}
+
 func TestAMovedRootGoesOnWithFolderMove(t *testing.T) {
+	t.Parallel()
 	a, b := pair(t)
 	someFiles(a.at(t))
 	settle(t, a, b)
@@ -143,13 +166,16 @@ func mount(t *testing.T, dir, size string) {
 }
 
 func TestAFullDiskStopsNothingElseAndLosesNothing(t *testing.T) {
+	t.Parallel()
 	a, b := newDevice(t, "anna"), newDevice(t, "ben")
 	mount(t, b.Dir, "16m")
 	a.at(t).write("small before", "x")
 	a.up(t)
 	join(t, a, b)
 	settle(t, a, b)
-	a.at(t).random("too big", 24*mib, 61)
+	aside := disk{t, tempDir(t)}
+	aside.random("too big", 24*mib, 61)
+	check(t, os.Rename(aside.path("too big"), a.path("too big")))
 	a.at(t).write("small after", "y")
 	b.at(t).write("from the full disk", "z")
 	eventually(t, "small files come and go all the same", func() error {
@@ -177,6 +203,7 @@ func TestAFullDiskStopsNothingElseAndLosesNothing(t *testing.T) {
 }
 
 func TestAFileSystemMountedInsideIsNotReadAsADeletion(t *testing.T) {
+	t.Parallel()
 	a, b := pair(t)
 	someFiles(a.at(t))
 	want := settle(t, a, b)
@@ -226,6 +253,7 @@ func (d *device) owned(t *testing.T) {
 }
 
 func TestUnreadableFilesAndFoldersAreReportedAndNeverDeletions(t *testing.T) {
+	t.Parallel()
 	a, b := newDevice(t, "anna", mortal), newDevice(t, "ben", mortal)
 	someFiles(a.at(t))
 	a.at(t).write("locked at first", "nobody may read this")
@@ -270,6 +298,7 @@ func TestUnreadableFilesAndFoldersAreReportedAndNeverDeletions(t *testing.T) {
 }
 
 func TestIgnoredFilesStayHereAndABadIgnoreFileIsReported(t *testing.T) {
+	t.Parallel()
 	a, b := pair(t)
 	a.at(t).write(".shoalignore", "*.tmp\n/build/\n[z-a\nfoo[\n!keep.tmp\n")
 	a.wait(t)
@@ -317,6 +346,7 @@ func TestIgnoredFilesStayHereAndABadIgnoreFileIsReported(t *testing.T) {
 }
 
 func TestAMassDeletionAsksBeforeItSpreads(t *testing.T) {
+	t.Parallel()
 	for _, answer := range []string{"deletions", "restore"} {
 		t.Run(answer, func(t *testing.T) {
 			a, b := pair(t, quiet)

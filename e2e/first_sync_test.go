@@ -125,6 +125,7 @@ func kindsTree(d disk) {
 }
 
 func TestFirstSyncKeepsStrangeNamesKindsModesAndTimes(t *testing.T) {
+	t.Parallel()
 	a, b := firstSync(t, func(d disk) {
 		strangeTree(d)
 		kindsTree(d)
@@ -139,6 +140,7 @@ func TestFirstSyncKeepsStrangeNamesKindsModesAndTimes(t *testing.T) {
 }
 
 func TestWhatStandsInAFolderIsOursOnlyInDotShoal(t *testing.T) {
+	t.Parallel()
 	a, b := pair(t)
 	a.at(t).write("one", "1")
 	b.at(t).write("two", "2")
@@ -157,6 +159,7 @@ func TestWhatStandsInAFolderIsOursOnlyInDotShoal(t *testing.T) {
 }
 
 func TestARestartedPairGoesOnWhereItStopped(t *testing.T) {
+	t.Parallel()
 	a, b := pair(t)
 	a.at(t).write("before", "written before")
 	settle(t, a, b)

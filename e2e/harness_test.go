@@ -17,11 +17,6 @@ import (
 	"github.com/shoalmesh/shoal/e2e/lab"
 )
 
-// patience is how long anything may take that should take a moment. Full sizes get more.
-var patience = 60 * time.Second
-
-const longPatience = 10 * time.Minute
-
 // build builds the program into dir.
 func build(dir string) (string, error) { return lab.Build(testContext(), dir) }
 
@@ -121,7 +116,7 @@ func check(t *testing.T, err error) {
 
 // within returns a context of the test with the usual patience.
 func within(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), *patience)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -220,37 +215,25 @@ func (d *device) tree(t *testing.T) lab.Tree {
 // sameTrees fails the test unless the folders of all devices are the same now, and returns what is in them.
 func sameTrees(t *testing.T, devices ...*device) lab.Tree {
 	t.Helper()
-	first := devices[0].tree(t)
-	for _, d := range devices[1:] {
-		if diff := first.Diff(d.tree(t)); len(diff) > 0 {
-			t.Fatalf("%s and %s differ in %d names:\n%s", devices[0].Name, d.Name, len(diff), strings.Join(diff[:min(20, len(diff))], "\n"))
-		}
-	}
-	return first
+	tree, err := equalTrees(devices)
+	check(t, err)
+	return tree
 }
 
-// settle returns when all devices have told each other everything, the trees are the same, and nobody writes records any more.
+// settle returns when the folders of all devices are the same, all have the same records, and nobody writes more of them. It does not lean on
+// `shoal wait` for what others have: that is under test itself, and tells of others at most once a second.
 func settle(t *testing.T, devices ...*device) lab.Tree {
 	t.Helper()
 	var tree lab.Tree
 	eventually(t, "all devices become the same", func() (err error) {
-		before, err := frontiers(t, devices)
+		before, err := frontier(t, devices)
 		if err != nil {
 			return err
 		}
-		if tree, err = lab.Snapshot(devices[0].Dir); err != nil {
+		if tree, err = equalTrees(devices); err != nil {
 			return err
 		}
-		for _, d := range devices[1:] {
-			other, err := lab.Snapshot(d.Dir)
-			if err != nil {
-				return err
-			}
-			if diff := tree.Diff(other); len(diff) > 0 {
-				return fmt.Errorf("%s and %s differ in %d names:\n%s", devices[0].Name, d.Name, len(diff), strings.Join(diff[:min(20, len(diff))], "\n"))
-			}
-		}
-		after, err := frontiers(t, devices)
+		after, err := frontier(t, devices)
 		if err == nil && !maps.Equal(before, after) {
 			err = fmt.Errorf("records are still written: %v, then %v", before, after)
 		}
@@ -259,12 +242,30 @@ func settle(t *testing.T, devices ...*device) lab.Tree {
 	return tree
 }
 
-// frontiers waits on each device and returns the one frontier that all have.
-func frontiers(t *testing.T, devices []*device) (map[string]uint64, error) {
+// equalTrees reads the folders of all devices and returns what is in them, or how they differ.
+func equalTrees(devices []*device) (lab.Tree, error) {
+	first, err := lab.Snapshot(devices[0].Dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range devices[1:] {
+		other, err := lab.Snapshot(d.Dir)
+		if err != nil {
+			return nil, err
+		}
+		if diff := first.Diff(other); len(diff) > 0 {
+			return nil, fmt.Errorf("%s and %s differ in %d names:\n%s", devices[0].Name, d.Name, len(diff), strings.Join(diff[:min(20, len(diff))], "\n"))
+		}
+	}
+	return first, nil
+}
+
+// frontier returns the one frontier that all devices have, when each has recorded what is on its disk and has nothing to do.
+func frontier(t *testing.T, devices []*device) (map[string]uint64, error) {
 	t.Helper()
 	var first map[string]uint64
 	for i, d := range devices {
-		r, err := d.Run(within(t), "wait", "--timeout", "10s")
+		r, err := d.Run(within(t), "wait", "--timeout", "10s", "--peers", "0")
 		if err != nil {
 			return nil, err
 		}

@@ -29,6 +29,7 @@ func TestJoiningWithFilesAdoptsEqualOnesAndLosesNone(t *testing.T) {
 	b.at(t).write("kind/inside", "a folder here")
 
 	a.up(t)
+	a.wait(t, "--peers", "0") // else both are new, and neither comes first
 	before := wire(t, a)
 	join(t, a, b)
 	tree := settle(t, a, b)
@@ -57,6 +58,7 @@ func TestJoiningWithFilesAdoptsEqualOnesAndLosesNone(t *testing.T) {
 }
 
 func TestADeviceThatJoinsTwiceWithTheSameFilesMakesNoConflict(t *testing.T) {
+	t.Parallel()
 	a, b := pair(t)
 	a.at(t).write("f", "x")
 	a.at(t).write("d/g", "y")
@@ -74,6 +76,7 @@ func TestADeviceThatJoinsTwiceWithTheSameFilesMakesNoConflict(t *testing.T) {
 }
 
 func TestADeviceRestoredFromABackupLosesNothingOfEitherPast(t *testing.T) {
+	t.Parallel()
 	t.Run("its folder was kept", func(t *testing.T) { restoreFromBackup(t, false) })
 	t.Run("its folder was restored too", func(t *testing.T) { restoreFromBackup(t, true) })
 }

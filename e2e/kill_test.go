@@ -87,6 +87,7 @@ func noHalves(t *testing.T, d *device) {
 }
 
 func TestCrashesAtAnyMomentLoseNothingAndLeaveNoHalfFiles(t *testing.T) {
+	t.Parallel()
 	seed := *killSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
 )
 
 // What the command line of the tests says.
@@ -16,6 +17,8 @@ var (
 	keep = flag.Bool("keep", false, "leave the folders of failed tests behind")
 	mute = flag.Bool("mute", false, "do not print the daemons' logs of failed tests")
 	tool = flag.String("program", "", "test this program instead of building one")
+	// patience is how long anything may take that should take a moment.
+	patience = flag.Duration("patience", 0, "how long a wait may last (default 1m, and 10m in long runs)")
 )
 
 // program is the path of the program under test.
@@ -40,8 +43,8 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	if *long {
-		patience = longPatience
+	if *patience == 0 {
+		*patience = choose(time.Minute, 10*time.Minute)
 	}
 	return m.Run()
 }

@@ -33,6 +33,7 @@ func refused(t *testing.T, d *device, secret string, codes ...int) lab.Result {
 }
 
 func TestATicketLetsOneDeviceInAndNoSecond(t *testing.T) {
+	t.Parallel()
 	a := newDevice(t, "anna")
 	a.up(t)
 	invite, err := a.Invite(within(t), "--yes")
@@ -49,6 +50,7 @@ func TestATicketLetsOneDeviceInAndNoSecond(t *testing.T) {
 }
 
 func TestAnExpiredTicketIsRefused(t *testing.T) {
+	t.Parallel()
 	a, b := newDevice(t, "anna"), newDevice(t, "ben")
 	a.up(t)
 	invite, err := a.Invite(within(t), "--yes", "--expires", "1s")
@@ -63,6 +65,7 @@ func TestAnExpiredTicketIsRefused(t *testing.T) {
 }
 
 func TestWhatIsNoTicketIsRefused(t *testing.T) {
+	t.Parallel()
 	a, b := newDevice(t, "anna"), newDevice(t, "ben")
 	a.up(t)
 	invite, err := a.Invite(within(t), "--yes")
@@ -93,6 +96,7 @@ func swapLetter(text string) string {
 }
 
 func TestAnOwnerIsNeverAdmittedWithoutAQuestion(t *testing.T) {
+	t.Parallel()
 	a := newDevice(t, "anna")
 	a.up(t)
 	a.exits(t, 5, "--json", "invite", "--yes", "--role", "owner")
@@ -113,6 +117,7 @@ func ask(t *testing.T, host, guest *device, secret string) {
 }
 
 func TestAGuestIsAdmittedOrSentAwayByAnOwner(t *testing.T) {
+	t.Parallel()
 	a, b, c := newDevice(t, "anna"), newDevice(t, "ben"), newDevice(t, "carla")
 	a.at(t).write("f", "x")
 	a.up(t)
@@ -138,6 +143,7 @@ func TestAGuestIsAdmittedOrSentAwayByAnOwner(t *testing.T) {
 func withFriends(d *lab.Device) { d.Flags = nil }
 
 func TestASpokenCodePairsTwoDevicesOnOneMachine(t *testing.T) {
+	t.Parallel()
 	n := privateNetwork(t)
 	a, b := newDevice(t, "anna", withFriends, alone(n)), newDevice(t, "ben", withFriends, alone(n))
 	a.at(t).write("f", "x")
@@ -151,6 +157,7 @@ func TestASpokenCodePairsTwoDevicesOnOneMachine(t *testing.T) {
 }
 
 func TestAWrongCodeIsRefusedAndBurnsTheInvitation(t *testing.T) {
+	t.Parallel()
 	n := privateNetwork(t)
 	a, b := newDevice(t, "anna", withFriends, alone(n)), newDevice(t, "ben", withFriends, alone(n))
 	a.up(t)
@@ -170,6 +177,7 @@ func TestAWrongCodeIsRefusedAndBurnsTheInvitation(t *testing.T) {
 }
 
 func TestATicketCanBeReadFromStandardInput(t *testing.T) {
+	t.Parallel()
 	a, b := newDevice(t, "anna"), newDevice(t, "ben")
 	a.up(t)
 	invite, err := a.Invite(within(t), "--yes")
@@ -197,16 +205,21 @@ func TestATicketCanBeReadFromStandardInput(t *testing.T) {
 }
 
 func TestUpYesAdmitsTheHolderOfThePrintedTicket(t *testing.T) {
+	t.Parallel()
 	a, b := newDevice(t, "anna"), newDevice(t, "ben")
 	a.Verbose = false
 	a.up(t, "--json", "--yes")
-	log, err := os.ReadFile(a.Log)
-	check(t, err)
 	var started struct{ Ticket, Code string }
-	text := string(log)
-	check(t, json.NewDecoder(strings.NewReader(text[strings.Index(text, "\n{"):])).Decode(&started))
+	eventually(t, "it prints how to add a device", func() error {
+		log, err := os.ReadFile(a.Log)
+		if err != nil {
+			return err
+		}
+		_, document, _ := strings.Cut(string(log), "\n")
+		return json.Unmarshal([]byte(document), &started)
+	})
 	if started.Code == "" {
-		t.Errorf("no code was printed: %s", text)
+		t.Error("no code was printed")
 	}
 	b.up(t, "--join", started.Ticket)
 	settle(t, a, b)

@@ -57,6 +57,7 @@ func cutOff(t *testing.T, revoked *device, others ...*device) {
 }
 
 func TestARevokedDeviceIsRefusedFromThenOn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 3, nil)
 	a, b, c := w.devices[0], w.devices[1], w.devices[2]
 	a.at(t).write("before", "all may read this")
@@ -97,6 +98,7 @@ func TestARevokedDeviceIsRefusedFromThenOn(t *testing.T) {
 }
 
 func TestADeviceThatWasAwayLearnsOfARevocationAndWhatWasWrittenAfterItIsVoid(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 3, nil)
 	a, b, c := w.devices[0], w.devices[1], w.devices[2]
 	a.at(t).write("f", "first")
@@ -141,6 +143,7 @@ func TestADeviceThatWasAwayLearnsOfARevocationAndWhatWasWrittenAfterItIsVoid(t *
 }
 
 func TestTwoOwnersWhoRevokeEachOtherEndTheSameEverywhere(t *testing.T) {
+	t.Parallel()
 	a, b, c := newDevice(t, "anna"), newDevice(t, "ben"), newDevice(t, "carla")
 	a.up(t)
 	invite, err := a.Invite(within(t), "--role", "owner")
@@ -202,6 +205,7 @@ func TestAfterARevocationASmallChangeToAnOldBigFileMovesFewBytes(t *testing.T) {
 }
 
 func TestEveryDeviceIsToldOfAnAdmissionAndARevocation(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 3, nil)
 	w.devices[0].do(t, "devices", "revoke", "carla")
 	for _, d := range w.devices[:2] {

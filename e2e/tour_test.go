@@ -56,6 +56,7 @@ func shows(t *testing.T, terminal *lab.Terminal, pattern string) string {
 }
 
 func TestTwoPeopleWithTwoCommandsHaveTheSameFolder(t *testing.T) {
+	t.Parallel()
 	n := privateNetwork(t)
 	first, second := person{tempDir(t), n}, person{tempDir(t), n}
 	check(t, os.MkdirAll(filepath.Join(first.home, "Shoal"), 0o755))
@@ -86,6 +87,7 @@ func TestTwoPeopleWithTwoCommandsHaveTheSameFolder(t *testing.T) {
 }
 
 func TestTheRecoveryPhraseIsShownOnceOrWrittenToAFile(t *testing.T) {
+	t.Parallel()
 	a := newDevice(t, "anna")
 	file := filepath.Join(filepath.Dir(a.Home), "phrase")
 	a.up(t, "--recovery-out", file)

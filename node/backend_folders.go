@@ -57,7 +57,7 @@ func (n *Node) AddFolder(ctx context.Context, dir, name string) (control.Folder,
 		return control.Folder{}, rosterError(err, "add a folder")
 	}
 	n.rosterGrew()
-	return n.keepFolder(id, dir, true)
+	return n.keepFolder(ctx, id, dir, true)
 }
 
 // JoinFolder implements control.Folders.
@@ -71,11 +71,11 @@ func (n *Node) JoinFolder(ctx context.Context, id shoal.FolderID, dir string) (c
 	if n.roster.Keys(id) == nil {
 		return control.Folder{}, control.Errorf(control.CodeFailed, "this device has no key of the folder yet: it comes from an owner or the device that made the folder; try again when one is connected")
 	}
-	return n.keepFolder(id, dir, false)
+	return n.keepFolder(ctx, id, dir, false)
 }
 
 // keepFolder begins to keep a folder in dir.
-func (n *Node) keepFolder(id shoal.FolderID, dir string, joined bool) (control.Folder, error) {
+func (n *Node) keepFolder(ctx context.Context, id shoal.FolderID, dir string, joined bool) (control.Folder, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return control.Folder{}, control.Errorf(control.CodeFailed, "can't make the folder: %w", err)
 	}
@@ -85,7 +85,7 @@ func (n *Node) keepFolder(id shoal.FolderID, dir string, joined bool) (control.F
 	if err := n.settings.Update(func(s *settingsDoc) { s.Folders = append(s.Folders, settingsFolder(id, dir, joined)) }); err != nil {
 		return control.Folder{}, err
 	}
-	if err := n.startFolder(id, dir, joined); err != nil {
+	if err := n.startFolder(ctx, id, dir, joined); err != nil {
 		return control.Folder{}, err
 	}
 	n.exchange.Notify(id)
@@ -107,7 +107,7 @@ func (n *Node) MoveFolder(ctx context.Context, id shoal.FolderID, dir string) (c
 	if err := n.settings.Update(func(s *settingsDoc) { s.Folder(id).Path = dir }); err != nil {
 		return control.Folder{}, err
 	}
-	if err := n.startFolder(id, dir, run.joined.Load()); err != nil {
+	if err := n.startFolder(ctx, id, dir, run.joined.Load()); err != nil {
 		return control.Folder{}, err
 	}
 	info, _ := n.roster.State().Folder(id)

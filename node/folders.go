@@ -52,7 +52,7 @@ func (n *Node) startFolders(ctx context.Context) {
 	for _, f := range n.settings.Get().Folders {
 		id, err := shoal.ParseFolderID(f.ID)
 		if err == nil {
-			err = n.startFolder(id, f.Path, f.Joined)
+			err = n.startFolder(ctx, id, f.Path, f.Joined)
 		}
 		if err != nil {
 			n.log.Error("start folder", "folder", f.ID, "err", err)
@@ -62,7 +62,7 @@ func (n *Node) startFolders(ctx context.Context) {
 }
 
 // startFolder runs one folder.
-func (n *Node) startFolder(id shoal.FolderID, path string, joined bool) error {
+func (n *Node) startFolder(ctx context.Context, id shoal.FolderID, path string, joined bool) error {
 	idx, err := n.db.Folder(id, index.FolderConfig{
 		Mesh: n.roster.State().Mesh(), Identity: n.id,
 		Keys: func() *mesh.FolderKeys { return n.roster.Keys(id) }, Roster: n.roster.State,
@@ -70,12 +70,16 @@ func (n *Node) startFolder(id shoal.FolderID, path string, joined bool) error {
 	if err != nil {
 		return fmt.Errorf("open the index of the folder: %w", err)
 	}
+	// What a revocation cut off while this device was not running is void from the first moment.
+	if err := idx.Update(ctx, func(tx *index.Tx) error { _, err := tx.ApplyCuts(); return err }); err != nil {
+		return fmt.Errorf("apply revocations: %w", err)
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.folders[id] != nil || n.running == nil {
 		return nil
 	}
-	ctx, stop := context.WithCancel(n.running)
+	life, stop := context.WithCancel(n.running)
 	run := &folderRun{
 		node: n, id: id, path: path, index: idx, stop: stop, ended: make(chan struct{}), proof: make(chan bool, 1),
 		log: n.log.With("folder", id.String()[:8]),
@@ -85,7 +89,7 @@ func (n *Node) startFolder(id shoal.FolderID, path string, joined bool) error {
 	n.exchange.Notify(id)
 	n.runs.Go(func() {
 		defer stop()
-		run.run(ctx)
+		run.run(life)
 	})
 	return nil
 }
