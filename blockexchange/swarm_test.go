@@ -2,6 +2,7 @@ package blockexchange
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,7 +15,7 @@ type uplink struct {
 	*library
 	line  chan struct{} // depth 1; a mutex would hold up the bubble's time
 	each  time.Duration
-	count int
+	count atomic.Int64
 }
 
 func (u *uplink) Block(ctx context.Context, w Want) ([]byte, error) {
@@ -25,7 +26,7 @@ func (u *uplink) Block(ctx context.Context, w Want) ([]byte, error) {
 	u.line <- struct{}{}
 	defer func() { <-u.line }()
 	time.Sleep(u.each) // in the bubble's time
-	u.count++
+	u.count.Add(1)
 	return b, nil
 }
 
@@ -64,8 +65,8 @@ func TestReceiversFeedEachOther(t *testing.T) {
 		for _, done := range results {
 			must(t, <-done)
 		}
-		if src.count > 1400 {
-			t.Errorf("1,000 blocks for two devices: the source sent %d", src.count)
+		if n := src.count.Load(); n > 1400 {
+			t.Errorf("1,000 blocks for two devices: the source sent %d", n)
 		}
 	})
 }
