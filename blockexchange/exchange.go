@@ -26,7 +26,6 @@ type Exchange struct {
 	arriving *held // the block that a Got, being stepped now, is about
 	serving  map[*server]struct{}
 	progress map[shoal.FolderID]*Progress
-	small    smallStore
 	wake     time.Time // when the Planner wants a Tick
 	running  bool
 	stopped  bool

@@ -43,11 +43,11 @@ func (x *Exchange) Fetch(ctx context.Context, wants []Want, deliver func(w Want,
 			distinct = append(distinct, w)
 		}
 	}
-	distinct, err := x.deliverSmall(f, distinct, deliver)
-	if err != nil || len(distinct) == 0 {
-		return err
+	if len(distinct) == 0 {
+		return nil
 	}
-	if distinct, err = x.shuffle(distinct); err != nil {
+	distinct, err := x.shuffle(distinct)
+	if err != nil {
 		return err
 	}
 	x.begin(f, distinct)
@@ -82,25 +82,6 @@ func (x *Exchange) shuffle(wants []Want) ([]Want, error) {
 	runs := slices.Collect(slices.Chunk(wants, shuffleRun))
 	rand.New(rand.NewChaCha8(seed)).Shuffle(len(runs), func(i, j int) { runs[i], runs[j] = runs[j], runs[i] })
 	return slices.Concat(runs...), nil
-}
-
-// deliverSmall delivers what came beside records already, and returns the rest.
-func (x *Exchange) deliverSmall(f *fetch, wants []Want, deliver func(Want, []byte) error) (rest []Want, err error) {
-	for i, w := range wants {
-		plaintext := x.fromSmall(w)
-		if plaintext == nil {
-			rest = append(rest, w)
-			continue
-		}
-		if err := deliver(w, plaintext); err != nil {
-			return wants[i:], err
-		}
-		delete(f.wants, w.Key())
-		x.mu.Lock()
-		x.count(w, 0).Fetched += int64(w.Size)
-		x.mu.Unlock()
-	}
-	return rest, nil
 }
 
 func (x *Exchange) check(w Want) error {

@@ -197,17 +197,13 @@ func (s *server) answer(ctx context.Context, q question) answer {
 	return a
 }
 
+// seal looks a block up and seals it. It wraps ErrAbsent when there is none, no key, or no leave.
 func (s *server) seal(ctx context.Context, w Want) ([]byte, error) {
-	if !s.x.cfg.Allow(s.peer, w.Folder) {
+	cfg := &s.x.cfg
+	if !cfg.Allow(s.peer, w.Folder) {
 		return nil, ErrAbsent
 	}
-	buf := sealedBuffers.Get().(*[]byte)
-	return s.x.sealBlock(ctx, (*buf)[:0], w, s.compression())
-}
-
-// sealBlock looks a block up and appends its sealed form to dst. It wraps ErrAbsent when there is none, or no key.
-func (x *Exchange) sealBlock(ctx context.Context, dst []byte, w Want, c block.Compression) ([]byte, error) {
-	keys := x.cfg.Keys(w.Folder)
+	keys := cfg.Keys(w.Folder)
 	if keys == nil {
 		return nil, ErrAbsent
 	}
@@ -215,11 +211,12 @@ func (x *Exchange) sealBlock(ctx context.Context, dst []byte, w Want, c block.Co
 	if !ok {
 		return nil, ErrAbsent
 	}
-	plaintext, err := x.cfg.Source.Block(ctx, w)
+	plaintext, err := cfg.Source.Block(ctx, w)
 	if err != nil {
 		return nil, err
 	}
-	return block.Seal(dst, block.SealKey(epoch.Seal), w.Epoch, w.Block, plaintext, c, x.cfg.Rand)
+	buf := sealedBuffers.Get().(*[]byte)
+	return block.Seal((*buf)[:0], block.SealKey(epoch.Seal), w.Epoch, w.Block, plaintext, s.compression(), cfg.Rand)
 }
 
 // compression of what goes to this peer. The LAN is faster than the compressor.

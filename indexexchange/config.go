@@ -57,7 +57,7 @@ type Roster interface {
 }
 
 // SmallBlocks lets small blocks travel beside the records that name them, which saves a round trip. Both methods are called from
-// several goroutines at once. *blockexchange.Exchange is one.
+// several goroutines at once.
 type SmallBlocks interface {
 	// ReadSmall returns the block, sealed under the epoch; false: it is not at hand.
 	ReadSmall(ctx context.Context, f shoal.FolderID, rec shoal.Dot, id block.ID, size uint32, epoch shoal.EpochID) (sealed []byte, ok bool)
@@ -93,8 +93,9 @@ type Config struct {
 	Roster  Roster         // needed
 	Small   SmallBlocks    // nil: small blocks do not travel beside records
 	Effects Effects
-	// Allow tells whether a peer may have, and send, anything but the roster: whoever was revoked may not, but must learn that it was, and may
-	// know of a statement that changes it. Nil: everybody may. Called often; must be quick and safe for concurrent use.
+	// Allow tells whether a peer may have, and send, anything but the roster: whoever was revoked may not, but must learn that it was,
+	// and may know of a statement that changes it. When the answer changes, sessions with the peer must begin anew. Nil: everybody
+	// may. Called often; must be quick and safe for concurrent use.
 	Allow func(shoal.DeviceID) bool
 	// Exceptions returns what this device has not applied, for its signed status; complete is false when there is more than
 	// index.MaxExceptions. Nil: every path that needs work is owed.

@@ -254,6 +254,30 @@ func TestForkedJournalIsReported(t *testing.T) {
 	}
 }
 
+// TestPeerThatIsNotAllowedGetsTheRosterAndNothingElse has device 0 shut out device 1, which still has something to tell.
+func TestPeerThatIsNotAllowedGetsTheRosterAndNothingElse(t *testing.T) {
+	w := newWorld(t, 0)
+	for i, statements := range [][][]byte{w.people.raw, w.people.early} {
+		n := w.node(i, statements)
+		n.write(one("by "+string(rune('0'+i)), "x"))
+		w.nodes = append(w.nodes, n)
+	}
+	w.nodes[0].core.cfg.Allow = func(dev shoal.DeviceID) bool { return dev != w.nodes[1].dev() }
+	wi := w.connect(0, 1)
+	w.pass(time.Minute)
+	if n := w.nodes[1].roster.roster.Count(); n != len(w.people.raw) {
+		t.Errorf("it has %d of %d statements", n, len(w.people.raw))
+	}
+	for i, n := range w.nodes {
+		if len(n.frontier()) != 1 {
+			t.Errorf("device %d has %d journals", i, len(n.frontier()))
+		}
+	}
+	if n := wi.counts["indexexchange.askMessage"]; n > 1 {
+		t.Errorf("%d asks between devices that do not talk", n)
+	}
+}
+
 // TestRubbishNeverHarms sends random bytes and random messages into a session in the middle of its work.
 func TestRubbishNeverHarms(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {

@@ -75,6 +75,11 @@ func (s *Session) Receive(ctx context.Context, raw []byte) error {
 		return nil
 	case statementsMessage:
 		return s.receiveStatements(ctx, m)
+	}
+	if !s.trusted() {
+		return nil
+	}
+	switch m := m.(type) {
 	case frontierMessage:
 		s.core.apply(frontierCame{peer: s.peer, m: m})
 		return nil
