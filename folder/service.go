@@ -11,6 +11,7 @@ import (
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/folder/watch"
+	"github.com/shoalmesh/shoal/index"
 )
 
 // watcher tells which folders may have changed; *watch.Watcher is one.
@@ -162,7 +163,8 @@ func (s *Service) Run(ctx context.Context) error {
 	for {
 		s.step(ctx)
 		s.publish()
-		if errors.Is(s.err, ErrRootGone) {
+		var damaged *index.DamagedError
+		if errors.Is(s.err, ErrRootGone) || errors.As(s.err, &damaged) {
 			return s.err
 		}
 		timer.Reset(s.pause())

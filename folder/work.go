@@ -191,6 +191,11 @@ func (e *Engine) need(tx *index.Tx, p shoal.Path) (n need, ok bool, err error) {
 	if n.want, err = tx.Desired(p); err != nil {
 		return n, false, err
 	}
+	if e.joining && !onDisk(n.base) {
+		if _, err := e.FS.Lstat(string(p)); err == nil {
+			return n, false, nil // what stands here is looked at when the first frontier is complete; it may well be the same
+		}
+	}
 	isDir := n.want != nil && n.want.Kind == shoal.KindFolder
 	if e.heldPath(p) {
 		return n, false, nil

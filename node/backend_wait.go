@@ -78,7 +78,7 @@ func (n *Node) owed(peers int) []control.Owed {
 			continue
 		}
 		if fs.State != control.StateIdle {
-			msg := "is " + string(fs.State)
+			msg := "is " + string(fs.State) + f.lacks()
 			if fs.Error != "" {
 				msg = fs.Error
 			} else if snap := f.snapshot(); snap.Held > 0 {
@@ -88,6 +88,18 @@ func (n *Node) owed(peers int) []control.Owed {
 		}
 	}
 	return append(out, n.owedByOthers(peers)...)
+}
+
+// lacks names one path that the folder still has to bring up to date.
+func (f *folderRun) lacks() (text string) {
+	_ = f.index.View(func(tx *index.Tx) error {
+		paths, err := tx.Needs("", 1)
+		if len(paths) > 0 {
+			text = fmt.Sprintf("; still to do: %q", string(paths[0]))
+		}
+		return err
+	})
+	return text
 }
 
 // owedByOthers tells who of the others is behind, as far as spec asks for them.

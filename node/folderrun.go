@@ -73,6 +73,11 @@ func (f *folderRun) run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		var damaged *index.DamagedError
+		if errors.As(err, &damaged) {
+			f.node.fail(err)
+			return nil
+		}
 		msg := "the folder stopped"
 		if err != nil {
 			msg = err.Error()

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/shoalmesh/shoal"
@@ -50,9 +51,9 @@ type Node struct {
 	changed bell // something that a wait may hang on changed
 	stop    context.CancelFunc
 	traffic trafficMeter
-	created bool // this run made the mesh
-	joining bool // this run joined one
-	rebuilt bool // the database was damaged and begun anew
+	created bool                  // this run made the mesh
+	joining bool                  // this run joined one
+	fatal   atomic.Pointer[error] // why the device had to end
 
 	mu       sync.Mutex
 	folders  map[shoal.FolderID]*folderRun // guarded by mu
@@ -62,12 +63,26 @@ type Node struct {
 }
 
 // Run makes or joins a mesh if this home is new, then runs the device until ctx ends or it is told to stop. Errors that a person can do something
-// about are *control.Error.
-func Run(ctx context.Context, c Config) (err error) {
+// about are *control.Error. A database that turns out to be damaged while it is used is moved aside, and the device begins again with a new one.
+func Run(ctx context.Context, c Config) error {
 	c = c.withDefaults()
 	if err := c.Validate(); err != nil {
 		return control.Errorf(control.CodeUsage, "%w", err)
 	}
+	for {
+		err := runOnce(ctx, c)
+		var damaged *index.DamagedError
+		if !errors.As(err, &damaged) || ctx.Err() != nil {
+			return err
+		}
+		if err := moveAside(c.file(databaseFile), err, c.Log); err != nil {
+			return err
+		}
+		c.Join, c.Ready = "", func(control.Started) {}
+	}
+}
+
+func runOnce(ctx context.Context, c Config) (err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	n := &Node{cfg: c, log: c.Log, small: newSmallBlocks(), folders: map[shoal.FolderID]*folderRun{}, stop: stop, rosterCh: make(chan struct{}, 1)}
@@ -75,7 +90,29 @@ func Run(ctx context.Context, c Config) (err error) {
 	if err := n.open(ctx); err != nil {
 		return err
 	}
-	return n.run(ctx)
+	if err := n.run(ctx); err != nil {
+		return err
+	}
+	if fatal := n.fatal.Load(); fatal != nil {
+		return *fatal
+	}
+	return nil
+}
+
+// fail ends the device because of err.
+func (n *Node) fail(err error) {
+	n.fatal.CompareAndSwap(nil, &err)
+	n.stop()
+}
+
+// moveAside keeps a damaged database for whoever wants to look at it.
+func moveAside(path string, why error, log *slog.Logger) error {
+	aside := fmt.Sprintf("%s.damaged-%s", path, time.Now().UTC().Format("20060102T150405.000"))
+	log.Error("the database is damaged; it is kept aside and rebuilt from the disk and from other devices", "err", why, "aside", aside)
+	if err := os.Rename(path, aside); err != nil {
+		return fmt.Errorf("move the damaged database aside: %w", err)
+	}
+	return nil
 }
 
 // open builds everything that does not run yet.
@@ -141,20 +178,18 @@ func (n *Node) openDatabase() error {
 	db, err := index.Open(path, index.Options{})
 	var damaged *index.DamagedError
 	if errors.As(err, &damaged) {
-		aside := fmt.Sprintf("%s.damaged-%s", path, time.Now().UTC().Format("20060102T150405"))
-		n.log.Error("the database is damaged; it is kept aside and rebuilt", "err", err, "aside", aside)
-		if err := os.Rename(path, aside); err != nil {
-			return fmt.Errorf("move the damaged database aside: %w", err)
+		if err := moveAside(path, err, n.log); err != nil {
+			return err
 		}
-		n.event(control.Event{Kind: control.EventProblem, Message: "The database was damaged. It was moved to " + aside + " and is rebuilt from the disk and from other devices."})
 		lost = true
 		db, err = index.Open(path, index.Options{})
 	}
 	if err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}
-	n.db, n.rebuilt = db, lost
+	n.db = db
 	if lost {
+		n.event(control.Event{Kind: control.EventProblem, Message: "The database was lost or damaged. It is rebuilt from the disk and from other devices."})
 		return n.settings.Update(func(s *settingsDoc) {
 			for i := range s.Folders {
 				s.Folders[i].Joined = false
