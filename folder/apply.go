@@ -123,12 +123,22 @@ func (e *Engine) prepare(it *workItem) bool {
 		if it.again {
 			break // it follows an operation of the same batch on this path
 		}
-		if err := e.isBase(it.Path, it.base); err != nil {
+		err := e.isBase(it.Path, it.base)
+		if it.Kind == plan.Remove && it.want == nil && isNotExist(err) {
+			it.Kind = plan.Adopt // somebody removed it here, too
+			return true
+		}
+		if err != nil {
 			e.failed(it, err)
 			return false
 		}
 	case plan.Move:
-		if err := e.isBase(it.From, it.from.base); err != nil {
+		err := e.isBase(it.From, it.from.base)
+		if isNotExist(err) { // it is gone from its old name already; the new one has to be fetched
+			*it = workItem{Op: plan.Op{Kind: plan.Adopt, Path: it.From}, base: it.from.base, goneVersion: it.from.goneVersion}
+			return true
+		}
+		if err != nil {
 			e.failed(it, err)
 			return false
 		}

@@ -157,8 +157,10 @@ func (f *folderRun) runOpen(ctx context.Context) error {
 			f.log.Warn("the folder is not watched; it is looked at now and then", "err", err)
 		}
 	})
-	wg.Go(func() { f.settleJournal(ctx, svc) })
-	wg.Go(func() { f.finishJoin(ctx, svc) })
+	wg.Go(func() {
+		f.settleJournal(ctx, svc)
+		f.finishJoin(ctx, svc)
+	})
 	if err := svc.Run(ctx); !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -281,20 +283,13 @@ func (f *folderRun) finishJoin(ctx context.Context, svc *folder.Service) {
 		case <-news:
 		}
 	}
+	// Looking comes in the same step: nothing may be fetched that this disk has already.
 	err := svc.Do(ctx, func(ctx context.Context, e *folder.Engine) error {
 		e.SetJoining(false)
-		return nil
+		err := e.ScanAll(ctx)
+		e.SetJoining(err != nil)
+		return err
 	})
-	if err == nil {
-		err = svc.Rescan(ctx)
-		for errors.Is(err, folder.ErrWaitJournal) && ctx.Err() == nil {
-			select {
-			case <-ctx.Done():
-			case <-time.After(200 * time.Millisecond):
-				err = svc.Rescan(ctx)
-			}
-		}
-	}
 	if err != nil {
 		if ctx.Err() == nil {
 			f.log.Error("finish joining", "err", err)
