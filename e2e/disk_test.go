@@ -14,11 +14,6 @@ import (
 	"github.com/shoalmesh/shoal/e2e/lab"
 )
 
-const (
-	sigCont = syscall.SIGCONT
-	sigStop = syscall.SIGSTOP
-)
-
 // disk is a folder that a test works in as a user would. What goes wrong fails the test.
 type disk struct {
 	t    *testing.T

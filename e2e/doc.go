@@ -8,6 +8,7 @@
 //	go test ./e2e                  what `make test` runs: small sizes
 //	go test ./e2e -args -long      full sizes: a 2 GiB file, 50 crashes, both ways of being apart
 //	go test ./e2e -run Chain -v    one subject; a failed test prints the daemons' logs and trees
+//	go test ./e2e -args -dump      tells what the daemons of failed tests were doing, for tests that hang
 //	go test ./e2e -args -keep      leaves the folders of failed tests behind
 //
 // The benchmarks beside other programs are the program e2e/bench.

@@ -229,6 +229,9 @@ func TestADamagedDatabaseIsRebuiltInANewJournal(t *testing.T) {
 				t.Errorf("there are %d journals, and there were %d before: none is new", now, journals)
 			}
 		})
+		if t.Failed() {
+			return
+		}
 	}
 	noConflicts(t, a, b)
 }

@@ -29,9 +29,17 @@ func firstSync(t *testing.T, fill func(disk)) (a, b *device) {
 	return a, b
 }
 
+// goroot is where the toolchain that runs the tests is.
+func goroot(t *testing.T) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "env", "GOROOT").Output()
+	check(t, err)
+	return strings.TrimSpace(string(out))
+}
+
 func TestFirstSyncOfTheGoSourceTreeIsExact(t *testing.T) {
 	a, b := firstSync(t, func(d disk) {
-		check(t, lab.CopyTree(filepath.Join(runtime.GOROOT(), "src"), d.root))
+		check(t, lab.CopyTree(filepath.Join(goroot(t), "src"), d.root))
 	})
 	want := a.tree(t)
 	for _, d := range []*device{a, b} {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -82,8 +83,11 @@ func tempDir(t *testing.T) string {
 
 // finish ends the daemon and shows what it said if the test failed.
 func (d *device) finish(t *testing.T) {
+	lines := 150
+	if d.Running() && t.Failed() && !*mute {
+		d.testify(t)
+	}
 	if d.Running() {
-		_ = d.Signal(sigCont)
 		_ = d.Kill()
 	}
 	log, err := os.ReadFile(d.Log)
@@ -95,8 +99,24 @@ func (d *device) finish(t *testing.T) {
 			t.Errorf("%s said %q", d.Name, sign)
 		}
 	}
+	if *dump {
+		lines = 5000
+	}
 	if t.Failed() && !*mute {
-		t.Logf("what %s said:\n%s", d.Name, tail(string(log), 150))
+		t.Logf("what %s said:\n%s", d.Name, tail(string(log), lines))
+	}
+}
+
+// testify has the daemon of a failed test say how it stands, and what it is doing if asked.
+func (d *device) testify(t *testing.T) {
+	ctx, cancel := context.WithTimeout(testContext(), 5*time.Second)
+	defer cancel()
+	if r, err := d.Run(ctx, "status", "--json"); err == nil {
+		t.Logf("how %s stands:\n%s", d.Name, r.Stdout)
+	}
+	if *dump {
+		_ = d.Signal(syscall.SIGQUIT)
+		_, _ = d.Ended(ctx)
 	}
 }
 
@@ -320,17 +340,6 @@ func wire(t *testing.T, d *device) int64 {
 	n, err := lab.Wire(d.PID())
 	check(t, err)
 	return n
-}
-
-// problems returns the kinds of problems that a device reports, sorted, each once.
-func (d *device) problems(t *testing.T) []string {
-	t.Helper()
-	var kinds []string
-	for _, p := range d.status(t).Problems {
-		kinds = append(kinds, p.Kind)
-	}
-	slices.Sort(kinds)
-	return slices.Compact(kinds)
 }
 
 // processorTime returns what the daemons have used so far.

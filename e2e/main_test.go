@@ -16,6 +16,7 @@ var (
 	long = flag.Bool("long", false, "full sizes and counts; takes many minutes")
 	keep = flag.Bool("keep", false, "leave the folders of failed tests behind")
 	mute = flag.Bool("mute", false, "do not print the daemons' logs of failed tests")
+	dump = flag.Bool("dump", false, "print what every goroutine of a failed test's daemons was doing, and their whole logs")
 	tool = flag.String("program", "", "test this program instead of building one")
 	// patience is how long anything may take that should take a moment.
 	patience = flag.Duration("patience", 0, "how long a wait may last (default 1m, and 10m in long runs)")
