@@ -273,3 +273,36 @@ func TestRefusedPeerGetsNothing(t *testing.T) {
 		}
 	})
 }
+
+// TestBlockThatComesWhileItIsLookedUpIsTold has a block come to the source after it was looked for and before that is said.
+func TestBlockThatComesWhileItIsLookedUpIsTold(t *testing.T) {
+	outside := newBench(t)
+	synctest.Test(t, func(t *testing.T) {
+		b := outside.inside(t)
+		blocks, wants := b.blocks(1, 1000)
+		answer, looked := make(chan struct{}), false
+		src, _ := b.device(1, sourceFunc(func(context.Context, Want) ([]byte, error) {
+			if !looked {
+				looked = true
+				<-answer
+				return nil, ErrAbsent
+			}
+			return blocks[wants[0].Block], nil
+		}))
+		x, _ := b.device(2, newLibrary())
+		x.PeerUp(device(1), CostLAN)
+		begin := time.Now()
+		result := make(chan error, 1)
+		go func() {
+			_, err := collect(t.Context(), x, wants)
+			result <- err
+		}()
+		synctest.Wait()
+		src.NowHave(b.folder, []block.ID{wants[0].Block})
+		close(answer)
+		must(t, <-result)
+		if took := time.Since(begin); took >= time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}

@@ -125,6 +125,9 @@ func TestLyingSourceIsLeftOut(t *testing.T) {
 	if w.dropped[liar.dev] != Lying {
 		t.Fatalf("dropped: %v", w.dropped)
 	}
+	if liar.lied != 2 {
+		t.Errorf("it lied %d times before it was left out", liar.lied)
+	}
 	delete(w.dropped, liar.dev)
 	w.up(liar, CostLAN)
 	if w.dropped[liar.dev] != Lying {

@@ -45,6 +45,7 @@ type simSource struct {
 	latency time.Duration
 	has     map[Key]bool
 	lies    bool // sends rubbish
+	lied    int
 	mute    bool // answers nothing
 	busy    time.Time
 	asked   map[Key]bool // not cancelled
@@ -208,6 +209,7 @@ func (w *world) answer(s *simSource, x Want) {
 			s.absents[k] = true
 			w.step(Absent{Peer: s.dev, Key: k})
 		case s.lies:
+			s.lied++
 			w.step(Bad{Peer: s.dev, Key: k})
 		default:
 			s.served += int64(x.Size)

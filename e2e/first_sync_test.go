@@ -5,8 +5,9 @@ package e2e
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"runtime"
+
 	"strings"
 	"testing"
 	"time"

@@ -3,7 +3,6 @@ package index
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -272,11 +271,4 @@ func (d *device) stage(from *device, id shoal.JournalID) Accepted {
 func (d *device) check() {
 	d.world.t.Helper()
 	must(d.world.t, d.db.Check(context.Background()))
-}
-
-// seeded returns a random source for a test that needs its own.
-func seeded(n uint64) *rand.ChaCha8 {
-	var seed [32]byte
-	binary.LittleEndian.PutUint64(seed[:], n)
-	return rand.NewChaCha8(seed)
 }

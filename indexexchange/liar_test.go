@@ -273,8 +273,14 @@ func TestPeerThatIsNotAllowedGetsTheRosterAndNothingElse(t *testing.T) {
 			t.Errorf("device %d has %d journals", i, len(n.frontier()))
 		}
 	}
-	if n := wi.counts["indexexchange.askMessage"]; n > 1 {
+	if n := wi.counts["indexexchange.askMessage"]; n > 0 {
 		t.Errorf("%d asks between devices that do not talk", n)
+	}
+	m, err := wi.ss[1].batch(context.Background(), journalKey{w.people.folder, mustOwn(w.nodes[1])}, 0)
+	w.must(err)
+	w.must(wi.ss[0].Receive(context.Background(), encode(m)))
+	if n := len(w.nodes[0].frontier()); n != 1 {
+		t.Errorf("a batch was taken from who may not send one")
 	}
 }
 
