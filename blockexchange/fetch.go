@@ -29,6 +29,8 @@ func (f *fetch) poke() {
 // that is wanted twice (two wants of one Key) is delivered once. The plaintext slice is valid, and not to be changed, until
 // deliver returns. Several Fetches may run at once; they share requests for a block, and take turns.
 //
+// A want costs some 300 bytes while it is open: hand over thousands at a time, not millions.
+//
 // It returns nil when all were delivered; the error of deliver; ctx's error; ErrNoKey or shoal.ErrInvalid for wants that
 // cannot be met, before anything is asked for; ErrStopped when Run has ended. Blocks that nobody has are waited for.
 func (x *Exchange) Fetch(ctx context.Context, wants []Want, deliver func(w Want, plaintext []byte) error) error {
