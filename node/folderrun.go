@@ -284,17 +284,25 @@ func (f *folderRun) finishJoin(ctx context.Context, svc *folder.Service) {
 		}
 	}
 	// Looking comes in the same step: nothing may be fetched that this disk has already.
-	err := svc.Do(ctx, func(ctx context.Context, e *folder.Engine) error {
-		e.SetJoining(false)
-		err := e.ScanAll(ctx)
-		e.SetJoining(err != nil)
-		return err
-	})
-	if err != nil {
-		if ctx.Err() == nil {
-			f.log.Error("finish joining", "err", err)
+	for {
+		err := svc.Do(ctx, func(ctx context.Context, e *folder.Engine) error {
+			e.SetJoining(false)
+			err := e.ScanAll(ctx)
+			e.SetJoining(err != nil)
+			return err
+		})
+		if err == nil {
+			break
 		}
-		return
+		if ctx.Err() != nil {
+			return
+		}
+		f.log.Error("finish joining", "err", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(rootRetry):
+		}
 	}
 	f.joined.Store(true)
 	if err := f.node.settings.Update(func(s *settingsDoc) {
