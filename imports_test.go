@@ -92,7 +92,6 @@ var libraries = []library{
 	{"github.com/spf13/", "cmd/shoal", "commands and flags are the program's own affair"},
 	{"github.com/kardianos/service", "cmd/shoal", "only the program installs itself"},
 	{"rsc.io/qr", "cmd/shoal", "only the program draws on a terminal"},
-	{"github.com/skip2/go-qrcode", "cmd/shoal gateway", "only the program and the gateway draw"},
 	{"github.com/fsnotify/fsnotify", "folder/watch", "events are hints; one package turns them into dirty folders"},
 	{"github.com/ipfs/go-cid", "block", "block IDs are 32 bytes everywhere else"},
 	{"github.com/multiformats/go-multihash", "block", "block IDs are 32 bytes everywhere else"},
