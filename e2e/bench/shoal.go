@@ -4,8 +4,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 
@@ -60,13 +63,52 @@ func (s *shoalEnds) start(ctx context.Context) error {
 	if err := lab.Join(ctx, s.a, s.b); err != nil {
 		return err
 	}
-	return s.done(ctx)
+	return succeed(ctx, s.a, "wait", "--timeout", "1h", "--peers", "1")
 }
 
+// look returns when everything that was found is recorded.
 func (s *shoalEnds) look(ctx context.Context) error { return succeed(ctx, s.a, "rescan") }
 
+// done compares what the two ends say of themselves, as for syncthing. What `shoal wait` waits for is more: that the source was told.
 func (s *shoalEnds) done(ctx context.Context) error {
-	return succeed(ctx, s.a, "wait", "--timeout", "1h", "--peers", "1")
+	want, err := s.status(ctx, s.a)
+	if err != nil {
+		return err
+	}
+	return lab.Poll(ctx, donePause, func() error {
+		have, err := s.status(ctx, s.b)
+		if err != nil {
+			return err
+		}
+		if have.State != "idle" || have.NeedFiles > 0 || have.Files != want.Files || have.Bytes != want.Bytes {
+			return fmt.Errorf("%+v, want %+v", have, want)
+		}
+		return nil
+	})
+}
+
+// status asks the control socket: starting the program for every look would cost time that is not the daemon's.
+func (s *shoalEnds) status(ctx context.Context, d *lab.Device) (f lab.FolderStatus, err error) {
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(d.Home, "control.sock"))
+	}}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://shoal/v1/status", nil)
+	if err != nil {
+		return f, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return f, err
+	}
+	defer resp.Body.Close()
+	var status lab.Status
+	if err := json.NewDecoder(resp.Body).Decode(&status); err != nil {
+		return f, err
+	}
+	if len(status.Folders) != 1 {
+		return f, fmt.Errorf("%s has %d folders", d.Name, len(status.Folders))
+	}
+	return status.Folders[0], nil
 }
 
 func succeed(ctx context.Context, d *lab.Device, args ...string) error {
