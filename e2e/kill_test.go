@@ -152,8 +152,10 @@ func TestACrashDuringABigFileDoesNotFetchItAllAgain(t *testing.T) {
 	n := privateNetwork(t)
 	a, b := pair(t, quiet, alone(n))
 	size := choose[int64](96*mib, gib)
-	a.at(t).random("big", size, 21)
+	aside := disk{t, tempDir(t)}
+	aside.random("big", size, 21)
 	before := wire(t, a)
+	check(t, os.Rename(aside.path("big"), a.path("big")))
 	eventually(t, "half of the file is on its way", func() error {
 		if moved := wire(t, a) - before; moved < size/2 {
 			return fmt.Errorf("%d bytes so far", moved)
