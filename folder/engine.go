@@ -67,7 +67,7 @@ type Engine struct {
 	deletions deletionGuard
 	problems  map[problemKey]Problem
 	waits     map[shoal.Path]busyWait // files that somebody has open for writing
-	dirty     map[shoal.Path]bool     // folders to look at again before anything else
+	dirty     map[shoal.Path]bool     // folders to look at again before anything else; true: with everything below
 	active    *activeJobs             // jobs that may already serve blocks
 	serial    uint64                  // makes names in .shoal unique within a run
 	canRecord bool

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -67,19 +66,36 @@ func (e *Engine) postpone(p shoal.Path, err error) {
 }
 
 // markDirty asks for a look at dir before its paths are planned again.
-func (e *Engine) markDirty(dir shoal.Path) { e.dirty[dir] = true }
+func (e *Engine) markDirty(dir shoal.Path) { e.markChanged(dir, false) }
 
-// TakeDirty returns the folders that must be looked at again, in tree order, and forgets them.
-func (e *Engine) TakeDirty() []shoal.Path {
+// markChanged asks for a look at dir, and at everything below it if deep.
+func (e *Engine) markChanged(dir shoal.Path, deep bool) { e.dirty[dir] = e.dirty[dir] || deep }
+
+// Dirty tells whether there is something that Scan looks at without being told.
+func (e *Engine) Dirty() bool {
 	for p, at := range e.weak {
 		if e.due(at) {
 			delete(e.weak, p)
-			e.dirty[p.Parent()] = true
+			e.markDirty(p.Parent())
 		}
 	}
-	out := slices.SortedFunc(maps.Keys(e.dirty), shoal.ComparePaths)
+	return len(e.dirty) > 0
+}
+
+// takeDirty returns what must be looked at again, and forgets it.
+func (e *Engine) takeDirty() (dirs, trees []shoal.Path) {
+	if !e.Dirty() {
+		return nil, nil
+	}
+	for p, deep := range e.dirty {
+		if deep {
+			trees = append(trees, p)
+		} else {
+			dirs = append(dirs, p)
+		}
+	}
 	clear(e.dirty)
-	return out
+	return dirs, trees
 }
 
 // NextDue returns when the engine has something to do again without an event from outside; the zero time for never.

@@ -26,30 +26,30 @@ const commitSize = 1000
 // into one batch; otherwise it is a new file and a deletion, and still moves no content.
 const scanBatch = 4 * commitSize
 
-// ScanAll looks at the whole folder. Folders is what Scan says of it.
+// ScanAll looks at the whole folder.
 func (e *Engine) ScanAll(ctx context.Context) error {
-	if err := e.scan(ctx, []shoal.Path{""}, true); err != nil {
+	if err := e.scan(ctx, nil, []shoal.Path{""}); err != nil {
 		return err
 	}
 	e.adopting = e.adopting && e.joining
 	return nil
 }
 
-// ScanTrees looks at dirs and at everything below them.
-func (e *Engine) ScanTrees(ctx context.Context, dirs []shoal.Path) error {
-	return e.scan(ctx, dirs, true)
-}
-
-// Scan looks at what is directly in dirs, at everything in folders that are new there, and at the files that were to be looked at again by now.
+// Scan looks, in one walk, at what is directly in dirs, at everything in folders that are new where they are, and at what was to be looked at
+// again by now. The two ends of a rename are seen as one when they fall into one call.
 //
 // Errors: ErrRootGone; ErrWaitJournal when there is something to record and the journal is not settled (call again later); the
-// index's own. What can't be read is reported as a problem and is no error.
-func (e *Engine) Scan(ctx context.Context, dirs []shoal.Path) error {
-	dirs = append(slices.Clip(dirs), e.TakeDirty()...)
-	err := e.scan(ctx, dirs, false)
+// index's own. What can't be read is reported as a problem and is no error. After an error the next call looks at all of it.
+func (e *Engine) Scan(ctx context.Context, dirs ...shoal.Path) error {
+	again, trees := e.takeDirty()
+	dirs = append(slices.Clip(dirs), again...)
+	err := e.scan(ctx, dirs, trees)
 	if err != nil {
 		for _, d := range dirs {
 			e.markDirty(d)
+		}
+		for _, t := range trees {
+			e.markChanged(t, true)
 		}
 	}
 	return err
@@ -57,22 +57,26 @@ func (e *Engine) Scan(ctx context.Context, dirs []shoal.Path) error {
 
 // scan is one walk. gone and news are in the order in which they were met.
 type scan struct {
-	e         *Engine
-	recursive bool
-	queue     []shoal.Path
-	queued    map[shoal.Path]bool
-	gone      []*sight
-	news      []*sight // fresh, edited and replaced
+	e      *Engine
+	trees  map[shoal.Path]bool // where everything below is looked at
+	queue  []shoal.Path
+	queued map[shoal.Path]bool
+	gone   []*sight
+	news   []*sight // fresh, edited and replaced
 }
 
-func (e *Engine) scan(ctx context.Context, dirs []shoal.Path, recursive bool) error {
+func (e *Engine) scan(ctx context.Context, dirs, trees []shoal.Path) error {
 	if err := e.checkRoot(); err != nil {
 		return err
 	}
 	e.loadIgnore()
-	s := &scan{e: e, recursive: recursive, queued: map[shoal.Path]bool{}}
-	slices.SortFunc(dirs, shoal.ComparePaths)
-	s.push(dirs)
+	s := &scan{e: e, trees: map[shoal.Path]bool{}, queued: map[shoal.Path]bool{}}
+	for _, t := range trees {
+		s.trees[t] = true
+	}
+	first := slices.Concat(dirs, trees)
+	slices.SortFunc(first, shoal.ComparePaths)
+	s.push(first)
 	for len(s.queue) > 0 {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -91,7 +95,17 @@ func (e *Engine) scan(ctx context.Context, dirs []shoal.Path, recursive bool) er
 	if err := e.checkRoot(); err != nil { // a root that vanished under the walk proves no absence
 		return err
 	}
-	return e.record(ctx, s.news, s.gone, recursive && slices.Contains(dirs, ""))
+	return e.record(ctx, s.news, s.gone, s.trees[""])
+}
+
+func (s *scan) inTree(p shoal.Path) bool {
+	for !s.trees[p] {
+		if p == "" {
+			return false
+		}
+		p = p.Parent()
+	}
+	return true
 }
 
 // push adds dirs so that they are taken in tree order.
@@ -191,7 +205,7 @@ func (s *scan) meet(p shoal.Path, st disk.Stat, b *index.Base) (descend bool) {
 		return false
 	}
 	e.settled(p, "mount")
-	return s.recursive || d == fresh || d == replaced || st.Inode != b.Stat.Inode
+	return s.inTree(p) || d == fresh || d == replaced || st.Inode != b.Stat.Inode
 }
 
 // lose notes what the base has directly in dir and a complete listing has not, with everything inside it.

@@ -53,7 +53,6 @@ type Service struct {
 	batches  sync.WaitGroup
 	running  map[*batch]bool
 	fullScan bool
-	deep     []shoal.Path // trees to look at from top to bottom
 	lastFull time.Time
 	waiting  bool // changes wait for the journal to be settled
 	planned  int  // needs left after the last pass
@@ -172,7 +171,6 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-s.changed():
-			s.settle(ctx)
 		case <-s.wake:
 			s.dropAbandoned()
 		case r := <-s.results:
@@ -231,10 +229,7 @@ func (s *Service) takeEvents() (settled bool) {
 	settled = !d.All
 	for _, f := range d.Folders {
 		settled = settled && f.Settled
-		if f.Deep {
-			s.deep = append(s.deep, shoal.Path(f.Path))
-		}
-		s.Engine.markDirty(shoal.Path(f.Path))
+		s.Engine.markChanged(shoal.Path(f.Path), f.Deep)
 	}
 	return settled
 }
@@ -264,7 +259,7 @@ func (s *Service) step(ctx context.Context) {
 
 // look scans what may have changed.
 func (s *Service) look(ctx context.Context) error {
-	s.takeEvents()
+	s.settle(ctx)
 	e := s.Engine
 	if time.Since(s.lastFull) > s.FullEvery {
 		s.fullScan = true
@@ -278,16 +273,8 @@ func (s *Service) look(ctx context.Context) error {
 		s.fullScan, s.lastFull = false, time.Now()
 		return nil
 	}
-	if len(s.deep) > 0 {
-		deep := s.deep
-		s.deep = nil
-		if err := e.ScanTrees(ctx, deep); err != nil {
-			s.deep = append(s.deep, deep...)
-			return err
-		}
-	}
-	if dirs := e.TakeDirty(); len(dirs) > 0 {
-		return e.Scan(ctx, dirs)
+	if e.Dirty() {
+		return e.Scan(ctx)
 	}
 	return nil
 }

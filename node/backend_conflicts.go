@@ -95,7 +95,7 @@ func (n *Node) ResolveConflict(ctx context.Context, at control.Location, keep co
 		return err
 	}
 	err = svc.Do(ctx, func(ctx context.Context, e *folder.Engine) error {
-		if err := e.Scan(ctx, []shoal.Path{at.Path.Parent()}); err != nil {
+		if err := e.Scan(ctx, at.Path.Parent()); err != nil {
 			return err
 		}
 		return e.Resolve(ctx, at.Path, folder.Keep(keep))

@@ -181,7 +181,7 @@ func (d *device) scan(all bool) error {
 		if all {
 			return d.eng.ScanAll(d.w.ctx)
 		}
-		return d.eng.Scan(d.w.ctx, []shoal.Path{dirs[d.w.r.IntN(len(dirs))]})
+		return d.eng.Scan(d.w.ctx, dirs[d.w.r.IntN(len(dirs))])
 	})
 }
 

@@ -27,6 +27,8 @@ type inotify struct {
 	fd    int
 	tree  tree
 	walk  uint64 // number of the last complete walk
+	left  *node  // where a name was moved away from, until it is seen arriving; nil: none
+	moved uint32 // the cookie of that move
 	blind int
 	why   error
 }
@@ -112,6 +114,7 @@ func (in *inotify) handle(buf []byte) error {
 	for len(buf) >= unix.SizeofInotifyEvent {
 		wd := int32(binary.NativeEndian.Uint32(buf))
 		mask := binary.NativeEndian.Uint32(buf[4:])
+		cookie := binary.NativeEndian.Uint32(buf[8:])
 		end := unix.SizeofInotifyEvent + int(binary.NativeEndian.Uint32(buf[12:]))
 		if end > len(buf) {
 			return fmt.Errorf("event of %d bytes in %d", end, len(buf))
@@ -123,8 +126,14 @@ func (in *inotify) handle(buf []byte) error {
 			continue
 		}
 		if n := in.tree.byWD[wd]; n != nil {
+			if mask&unix.IN_MOVED_FROM != 0 {
+				in.left, in.moved = n, cookie
+			}
 			if err := in.event(n, mask, string(name)); err != nil {
 				return err
+			}
+			if mask&unix.IN_MOVED_TO != 0 {
+				in.arrived(cookie)
 			}
 		}
 	}
@@ -213,10 +222,19 @@ func (in *inotify) folderChanged(n *node, mask uint32, name string) {
 	}
 }
 
-// mark reports n, if it is in the tree.
+// arrived says that the name of the move cookie has its new place: now both ends are known, and where it left is settled.
+func (in *inotify) arrived(cookie uint32) {
+	if n := in.left; n != nil && in.moved == cookie {
+		in.left = nil
+		in.mark(n)
+	}
+}
+
+// mark reports n, if it is in the tree. While a name is between two places, the one that it left is not settled: who looked at it now would
+// take the move for a deletion.
 func (in *inotify) mark(n *node) {
 	if p, ok := in.tree.path(n); ok {
-		in.w.mark(p, flags{settled: len(n.pending) == 0})
+		in.w.mark(p, flags{settled: len(n.pending) == 0 && n != in.left})
 	}
 }
 

@@ -182,3 +182,48 @@ func BenchmarkLatency(b *testing.B) {
 	}
 	b.ReportMetric(float64(worst.Microseconds()), "µs-worst")
 }
+
+// moveEvent is one half of the move cookie, of name in the folder that wd watches.
+func moveEvent(wd int32, mask, cookie uint32, name string) []byte {
+	b := make([]byte, unix.SizeofInotifyEvent+16)
+	binary.NativeEndian.PutUint32(b, uint32(wd))
+	binary.NativeEndian.PutUint32(b[4:], mask)
+	binary.NativeEndian.PutUint32(b[8:], cookie)
+	binary.NativeEndian.PutUint32(b[12:], 16)
+	copy(b[unix.SizeofInotifyEvent:], name)
+	return b
+}
+
+// Who looks between the two events of a move would see a deletion, and then a new file.
+func TestAMoveIsNotSettledBeforeBothItsEndsAreSeen(t *testing.T) {
+	root := t.TempDir()
+	for _, p := range []string{"from", "to"} {
+		if err := os.Mkdir(filepath.Join(root, p), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w, err := New(root, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := opened(t, w)
+	w.Take()
+	from, to := in.tree.root.children["from"].wd, in.tree.root.children["to"].wd
+	handle := func(ev []byte) []Folder {
+		t.Helper()
+		if err := in.handle(ev); err != nil {
+			t.Fatal(err)
+		}
+		return w.Take().Folders
+	}
+	if got, want := handle(moveEvent(from, unix.IN_MOVED_FROM, 7, "f")), []Folder{{Path: "from"}}; !slices.Equal(got, want) {
+		t.Errorf("after the first half: %+v, want %+v", got, want)
+	}
+	if got, want := handle(moveEvent(to, unix.IN_MOVED_TO, 8, "g")), []Folder{{Path: "to", Settled: true}}; !slices.Equal(got, want) {
+		t.Errorf("after another move: %+v, want %+v", got, want)
+	}
+	want := []Folder{{Path: "from", Settled: true}, {Path: "to", Settled: true}}
+	if got := handle(moveEvent(to, unix.IN_MOVED_TO, 7, "f")); !slices.Equal(got, want) {
+		t.Errorf("after both halves: %+v, want %+v", got, want)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 
 	"github.com/fsnotify/fsnotify"
@@ -27,11 +28,14 @@ type portable struct {
 	blind   int
 	why     error
 	wake    chan struct{} // sent by Refresh, depth 1, never closed
+	lost    chan struct{} // sent by hearErrors, depth 1, never closed
+	hearing sync.WaitGroup
 }
 
 // runPortable is Run by fsnotify.
 func (w *Watcher) runPortable(ctx context.Context) error {
-	p := &portable{w: w, wake: make(chan struct{}, 1)}
+	p := &portable{w: w, wake: make(chan struct{}, 1), lost: make(chan struct{}, 1)}
+	defer p.hearing.Wait()
 	if err := p.begin(); err != nil {
 		return err
 	}
@@ -60,6 +64,7 @@ func (p *portable) begin() error {
 		_ = p.notify.Close()
 	}
 	p.notify, p.watched, p.moved = notify, map[string]bool{}, false
+	p.hearing.Go(func() { p.hearErrors(notify.Errors) })
 	p.blind, p.why = 0, nil
 	if err := p.add(""); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -71,6 +76,16 @@ func (p *portable) begin() error {
 	p.w.setBlind(p.blind, p.why)
 	p.w.markAll()
 	return nil
+}
+
+// hearErrors takes errors until the watcher is closed. fsnotify sends them with its lock held, so whoever waits in Add would never take them.
+func (p *portable) hearErrors(from <-chan error) {
+	for range from {
+		select {
+		case p.lost <- struct{}{}:
+		default:
+		}
+	}
 }
 
 func portableLimit(err error) error {
@@ -97,7 +112,7 @@ func (p *portable) loop(ctx context.Context) error {
 				return errors.New("events ended")
 			}
 			err = p.event(e)
-		case <-p.notify.Errors:
+		case <-p.lost:
 			err = p.begin() // whatever it was, events may be lost
 		}
 		if err == nil && p.moved {
