@@ -177,7 +177,7 @@ func TestViewChangesNothing(t *testing.T) {
 			"ApplyCuts":       second(tx.ApplyCuts()),
 			"SetProblem":      tx.SetProblem("x", "k", "m"),
 			"ClearFollow":     tx.ClearFollow("x"),
-			"SignStatus":      second(tx.SignStatus(nil, true)),
+			"SignStatus":      second(tx.SignStatus(Standing{Complete: true})),
 		} {
 			if !errors.Is(err, ErrReadOnly) {
 				t.Errorf("%s: %v", name, err)

@@ -27,9 +27,17 @@ const (
 
 const metaCounter = "counter" // of statuses, of this database
 
+// Standing is what only the owner of the disk knows when a status is made.
+type Standing struct {
+	Exceptions []Exception // what the disk does not show yet, and why
+	Complete   bool        // there are no more of them; more than MaxExceptions make it false
+	Joining    bool        // the disk was not looked at as a whole yet, or nothing of it is recorded because the folder still waits for others
+}
+
 // SignStatus makes this device's statement: its frontier received and, with the exceptions, applied. It is kept as Status of the
-// own device, newer than all before. More than MaxExceptions leave complete false, whatever was asked for.
-func (tx *Tx) SignStatus(exceptions []Exception, complete bool) ([]byte, error) {
+// own device, newer than all before.
+func (tx *Tx) SignStatus(st Standing) ([]byte, error) {
+	exceptions, complete := st.Exceptions, st.Complete
 	if !tx.writable {
 		return nil, ErrReadOnly
 	}
@@ -50,6 +58,7 @@ func (tx *Tx) SignStatus(exceptions []Exception, complete bool) ([]byte, error) 
 	m := &pb.Status{
 		Format: statusFormat, Mesh: tx.config.Mesh[:], Folder: tx.folder.id[:], Device: self[:], Database: tx.databaseNumber(),
 		Counter: counter, Received: tx.positions(), Owed: uint64(max(0, sums.needs)), OwedBytes: uint64(max(0, sums.needBytes)), Complete: complete,
+		Joining: st.Joining,
 	}
 	if complete {
 		m.Applied = m.Received
@@ -116,7 +125,7 @@ func decodeStatus(raw []byte) (Status, *pb.Status, error) {
 	if err != nil {
 		return Status{}, nil, err
 	}
-	s := Status{Database: m.Database, Counter: m.Counter, Owed: int64(m.Owed), OwedBytes: int64(m.OwedBytes), Complete: m.Complete}
+	s := Status{Database: m.Database, Counter: m.Counter, Owed: int64(m.Owed), OwedBytes: int64(m.OwedBytes), Complete: m.Complete, Joining: m.Joining}
 	if m.Format != statusFormat || !fill(s.Mesh[:], m.Mesh) || !fill(s.Folder[:], m.Folder) || !fill(s.Device[:], m.Device) ||
 		s.Owed < 0 || s.OwedBytes < 0 || (len(m.Sealed) > 0 && len(m.Epoch) != len(shoal.EpochID{})) {
 		return Status{}, nil, malformed("status of format %d", m.Format)

@@ -13,7 +13,7 @@ func (d *device) signStatus(complete bool, exceptions ...Exception) []byte {
 	d.world.t.Helper()
 	var raw []byte
 	d.update(func(tx *Tx) (err error) {
-		raw, err = tx.SignStatus(exceptions, complete)
+		raw, err = tx.SignStatus(Standing{Exceptions: exceptions, Complete: complete})
 		return err
 	})
 	return raw

@@ -97,11 +97,10 @@ type Config struct {
 	// and may know of a statement that changes it. When the answer changes, sessions with the peer must begin anew. Nil: everybody
 	// may. Called often; must be quick and safe for concurrent use.
 	Allow func(shoal.DeviceID) bool
-	// Exceptions returns what this device has not applied, for its signed status; complete is false when there is more than
-	// index.MaxExceptions. Nil: every path that needs work is owed.
-	Exceptions func(f shoal.FolderID, tx *index.Tx) (list []index.Exception, complete bool, err error)
-	Clock      func() time.Time // default time.Now
-	Log        *slog.Logger     // default: discard
+	// Standing returns what this device has not applied, for its signed status. Nil: every path that needs work is owed.
+	Standing func(f shoal.FolderID, tx *index.Tx) (index.Standing, error)
+	Clock    func() time.Time // default time.Now
+	Log      *slog.Logger     // default: discard
 }
 
 // Validate refuses a Config that cannot work.
@@ -122,17 +121,17 @@ func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	if c.Exceptions == nil {
-		c.Exceptions = owed
+	if c.Standing == nil {
+		c.Standing = owed
 	}
 	return c
 }
 
 // owed lists every path that needs work, if there are not too many.
-func owed(_ shoal.FolderID, tx *index.Tx) ([]index.Exception, bool, error) {
+func owed(_ shoal.FolderID, tx *index.Tx) (index.Standing, error) {
 	paths, err := tx.Needs("", index.MaxExceptions+1)
 	if err != nil || len(paths) > index.MaxExceptions {
-		return nil, false, err
+		return index.Standing{}, err
 	}
 	list, size := make([]index.Exception, len(paths)), 0
 	for i, p := range paths {
@@ -140,7 +139,7 @@ func owed(_ shoal.FolderID, tx *index.Tx) ([]index.Exception, bool, error) {
 		size += len(p)
 	}
 	if size > maxStatusBytes/2 {
-		return nil, false, nil
+		return index.Standing{}, nil
 	}
-	return list, true, nil
+	return index.Standing{Exceptions: list, Complete: true}, nil
 }

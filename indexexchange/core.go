@@ -289,11 +289,11 @@ func (c *Core) sign(ctx context.Context, id shoal.FolderID) error {
 		return nil
 	}
 	err := f.Update(ctx, func(tx *index.Tx) error {
-		list, complete, err := c.cfg.Exceptions(id, tx)
+		st, err := c.cfg.Standing(id, tx)
 		if err != nil {
 			return err
 		}
-		_, err = tx.SignStatus(list, complete)
+		_, err = tx.SignStatus(st)
 		return err
 	})
 	if errors.Is(err, index.ErrNoKey) {

@@ -72,6 +72,7 @@ type peerFolder struct {
 	news    map[shoal.DeviceID]struct{}
 	newsAt  time.Time // when statuses were sent last
 	newsDue time.Time // when news are to be sent; zero: there are none
+	wantAll bool      // every status is to be sent as soon as the own one, which is being made, is there
 }
 
 // refusal says: not this journal from this peer, until then, or until its position beats the one it had, or the roster or the

@@ -29,7 +29,6 @@ func (ev peerReady) apply(e *engine) {
 	p.ready = true
 	for _, f := range e.sortedFolders() {
 		e.do(tellAll{peer: p.dev, folder: f.id})
-		e.do(sendStatuses{peer: p.dev, folder: f.id})
 		e.considerAll(f)
 	}
 }
@@ -79,19 +78,29 @@ func (ev localFrontier) apply(e *engine) {
 	}
 }
 
-// introduce begins to take part in a folder.
+// introduce begins to take part in a folder. What was said in an earlier run is old.
 func (e *engine) introduce(f *folder) {
+	f.signDue = e.now
 	for _, p := range e.peers {
 		if !p.ready {
 			continue
 		}
 		e.do(tellAll{peer: p.dev, folder: f.id})
-		e.do(sendStatuses{peer: p.dev, folder: f.id})
 		if pf := p.folders[f.id]; pf != nil {
+			e.greet(f, p, pf)
 			e.prove(f, p, pf)
 		}
 	}
 	e.considerAll(f)
+}
+
+// greet sends all statuses to a peer that takes part in the folder from now on, with a fresh one of this device: the peer may wait for it to begin recording.
+func (e *engine) greet(f *folder, p *peer, pf *peerFolder) {
+	if f.signDue.IsZero() {
+		e.do(sendStatuses{peer: p.dev, folder: f.id})
+		return
+	}
+	pf.wantAll, f.signDue = true, e.now
 }
 
 // spread lets peers know that a journal is further here: the own one is pushed to those that had everything before, of all
@@ -173,6 +182,7 @@ func (ev frontierCame) apply(e *engine) {
 	}
 	id, f := ev.m.folder, e.folders[ev.m.folder]
 	pf := p.folders[id]
+	isNew := pf == nil
 	switch {
 	case ev.m.scope == scopeLeft:
 		delete(p.folders, id)
@@ -207,6 +217,9 @@ func (ev frontierCame) apply(e *engine) {
 		delete(p.untold, id)
 		e.do(tellAll{peer: p.dev, folder: id})
 	}
+	if isNew {
+		e.greet(f, p, pf)
+	}
 	if _, own := ev.m.positions[f.own]; own || ev.m.scope == scopeAll {
 		e.prove(f, p, pf)
 	}
@@ -240,6 +253,11 @@ func (ev misbehaved) apply(e *engine) { e.fault(ev.peer, ev.reason) }
 
 func (ev statusNews) apply(e *engine) {
 	e.talking(ev.folder, func(p *peer, pf *peerFolder) {
+		if pf.wantAll && ev.dev == e.self {
+			pf.wantAll = false
+			e.do(sendStatuses{peer: p.dev, folder: ev.folder})
+			return
+		}
 		if p.dev == ev.from || p.dev == ev.dev {
 			return
 		}

@@ -212,6 +212,30 @@ func TestStatusesArePassedOnAtMostOnceASecond(t *testing.T) {
 	}
 }
 
+// Who joins decides by what the others say of themselves, so what is said first must not be old.
+func TestWhoComesIsToldAFreshStatus(t *testing.T) {
+	r := newRig(1)
+	all := frontierMessage{folder: r.folder, scope: scopeAll}
+	r.now = r.now.Add(time.Minute)
+	r.step(peerUp{peer: dev(2)})
+	r.step(peerReady{peer: dev(2)})
+	if got := only[sendStatuses](r.step(frontierCame{peer: dev(2), m: all})); len(got) != 1 || got[0].devs != nil {
+		t.Errorf("nothing has changed: sent %v", got)
+	}
+	r.step(localChanged{folder: r.folder})
+	r.step(localChanged{folder: r.folder})
+	r.step(peerUp{peer: dev(2)})
+	r.step(peerReady{peer: dev(2)})
+	acts := r.step(frontierCame{peer: dev(2), m: all})
+	if len(only[sign](acts)) != 1 || len(only[sendStatuses](acts)) != 0 {
+		t.Errorf("something has changed: %v", acts)
+	}
+	got := only[sendStatuses](r.step(statusNews{folder: r.folder, dev: dev(0), from: dev(0)}))
+	if len(got) != 2 || got[0].peer != dev(2) || got[0].devs != nil || got[1].peer != dev(1) || got[1].devs == nil {
+		t.Errorf("after signing: sent %v", got)
+	}
+}
+
 func TestNothingIsDueWhenNothingHappens(t *testing.T) {
 	r := newRig(3)
 	for range 10 {

@@ -71,14 +71,7 @@ func (n *Node) JoinFolder(ctx context.Context, id shoal.FolderID, dir string) (c
 	if n.roster.Keys(id) == nil {
 		return control.Folder{}, control.Errorf(control.CodeFailed, "this device has no key of the folder yet: it comes from an owner or the device that made the folder; try again when one is connected")
 	}
-	f, err := n.keepFolder(ctx, id, dir, false)
-	if err == nil {
-		// New sessions begin with what everybody has and has applied; only these statements tell when the folder is complete here.
-		for _, p := range n.host.Peers() {
-			n.host.Disconnect(p.Device)
-		}
-	}
-	return f, err
+	return n.keepFolder(ctx, id, dir, false)
 }
 
 // keepFolder begins to keep a folder in dir.

@@ -47,6 +47,7 @@ type folderRun struct {
 	joined  atomic.Bool
 	proof   chan bool // from the exchange: a peer has our journal, and it is the same or not; depth 1
 
+	whole  atomic.Bool  // the root was looked at as a whole since it was opened, or can't be
 	told   atomic.Int64 // paths told of since it was quiet
 	toldAt atomic.Int64 // when the limit was last met, in ns
 }
@@ -82,6 +83,7 @@ func (f *folderRun) run(ctx context.Context) error {
 		if err != nil {
 			msg = err.Error()
 		}
+		f.whole.Store(true) // what is not there can't hold anything
 		if old := f.openErr.Swap(&msg); old == nil || *old != msg {
 			f.log.Error("folder is not available", "path", f.path, "err", err)
 			f.node.event(control.Event{Kind: control.EventProblem, Folder: f.name(), Message: msg})
@@ -131,12 +133,13 @@ func (f *folderRun) runOpen(ctx context.Context) error {
 		return err
 	}
 	eng.SetJoining(!f.joined.Load())
+	f.whole.Store(false)
 	w, err := watch.New(f.path, watch.Options{Skip: func(dir string) bool { return dir == shoal.ReservedName }})
 	if err != nil {
 		return err
 	}
 	svc := folder.NewService(folder.ServiceConfig{
-		Engine: eng, Watcher: w, Fetch: f.fetch, Log: f.log, Changed: f.node.changed.ring,
+		Engine: eng, Watcher: w, Fetch: f.fetch, Log: f.log, Changed: f.serviceChanged,
 	})
 	svc.SetPaused(f.paused())
 	f.current.Store(&openFolder{eng, svc})
@@ -265,79 +268,6 @@ func (f *folderRun) settleJournal(ctx context.Context, svc *folder.Service) {
 	if err != nil && ctx.Err() == nil {
 		f.log.Error("settle journal", "err", err)
 	}
-}
-
-// finishJoin waits for one complete frontier, from any device or vault, and lets recording begin then.
-func (f *folderRun) finishJoin(ctx context.Context, svc *folder.Service) {
-	if f.joined.Load() {
-		return
-	}
-	for {
-		news := f.node.changed.wait()
-		if f.frontierComplete() {
-			break
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-news:
-		}
-	}
-	// Looking comes in the same step: nothing may be fetched that this disk has already.
-	for {
-		err := svc.Do(ctx, func(ctx context.Context, e *folder.Engine) error {
-			e.SetJoining(false)
-			err := e.ScanAll(ctx)
-			e.SetJoining(err != nil)
-			return err
-		})
-		if err == nil {
-			break
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		f.log.Error("finish joining", "err", err)
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(rootRetry):
-		}
-	}
-	f.joined.Store(true)
-	if err := f.node.settings.Update(func(s *settingsDoc) {
-		if e := s.Folder(f.id); e != nil {
-			e.Joined = true
-		}
-	}); err != nil {
-		f.log.Error("save settings", "err", err)
-	}
-	f.node.changed.ring()
-}
-
-// frontierComplete tells whether everything that one other device said it has is here; alone in the mesh there is nothing to wait for.
-func (f *folderRun) frontierComplete() bool {
-	others := f.node.others()
-	if len(others) == 0 {
-		return true
-	}
-	complete := false
-	_ = f.index.View(func(tx *index.Tx) error {
-		mine := tx.Frontier()
-		for _, d := range others {
-			st, ok, err := tx.Status(d.ID)
-			if err != nil || !ok {
-				continue
-			}
-			covered := true
-			for j, seq := range st.Received {
-				covered = covered && mine[j].Seq >= seq
-			}
-			complete = complete || covered
-		}
-		return nil
-	})
-	return complete
 }
 
 // fetch gets blocks from other devices.

@@ -220,25 +220,28 @@ func (n *Node) forked(f shoal.FolderID, fork *index.ForkError) {
 	_ = f
 }
 
-// exceptions lists what this device has not applied, for its status.
-func (n *Node) exceptions(f shoal.FolderID, tx *index.Tx) ([]index.Exception, bool, error) {
+// standing tells what this device has not applied, for its status.
+func (n *Node) standing(f shoal.FolderID, tx *index.Tx) (index.Standing, error) {
+	run := n.folder(f)
+	st := index.Standing{Joining: run == nil || !run.recordsWhole()}
 	paths, err := tx.Needs("", index.MaxExceptions+1)
 	if err != nil || len(paths) > index.MaxExceptions {
-		return nil, false, err
+		return st, err
 	}
 	excused := map[shoal.Path]string{}
-	if run := n.folder(f); run != nil {
+	if run != nil {
 		excused = run.snapshot().Excused
 	}
-	list := make([]index.Exception, len(paths))
+	st.Complete = true
+	st.Exceptions = make([]index.Exception, len(paths))
 	for i, p := range paths {
-		list[i] = index.Exception{Path: p, Reason: index.ReasonOwed}
+		st.Exceptions[i] = index.Exception{Path: p, Reason: index.ReasonOwed}
 		switch excused[p] {
 		case "excluded":
-			list[i].Reason = index.ReasonExcluded
+			st.Exceptions[i].Reason = index.ReasonExcluded
 		case "error":
-			list[i].Reason = index.ReasonError
+			st.Exceptions[i].Reason = index.ReasonError
 		}
 	}
-	return list, true, nil
+	return st, nil
 }

@@ -206,7 +206,7 @@ func (n *Node) openExchanges() {
 	})
 	n.exchange = indexexchange.New(indexexchange.Config{
 		Device: n.self(), Host: n.host, Folders: folderSet{n}, Roster: rosterDoor{n}, Small: n, Log: n.log,
-		Exceptions: n.exceptions, Allow: n.trusts,
+		Standing: n.standing, Allow: n.trusts,
 		Effects: indexexchange.Effects{
 			Changed: n.recordsCame, Proof: n.journalShown,
 			Status: func(shoal.FolderID, shoal.DeviceID) { n.changed.ring() },

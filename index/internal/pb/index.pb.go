@@ -661,6 +661,7 @@ type Status struct {
 	Complete      bool                   `protobuf:"varint,11,opt,name=complete,proto3" json:"complete,omitempty"`
 	Sealed        []byte                 `protobuf:"bytes,12,opt,name=sealed,proto3" json:"sealed,omitempty"` // Exceptions, sealed with the epoch's keys like a record's entry
 	Epoch         []byte                 `protobuf:"bytes,13,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Joining       bool                   `protobuf:"varint,14,opt,name=joining,proto3" json:"joining,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -784,6 +785,13 @@ func (x *Status) GetEpoch() []byte {
 		return x.Epoch
 	}
 	return nil
+}
+
+func (x *Status) GetJoining() bool {
+	if x != nil {
+		return x.Joining
+	}
+	return false
 }
 
 type Position struct {
@@ -1000,7 +1008,7 @@ const file_index_proto_rawDesc = "" +
 	"\aHeadRef\x12\x18\n" +
 	"\ajournal\x18\x01 \x01(\fR\ajournal\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x12\n" +
-	"\x04hash\x18\x03 \x01(\fR\x04hash\"\x81\x03\n" +
+	"\x04hash\x18\x03 \x01(\fR\x04hash\"\x9b\x03\n" +
 	"\x06Status\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x12\n" +
 	"\x04mesh\x18\x02 \x01(\fR\x04mesh\x12\x16\n" +
@@ -1016,7 +1024,8 @@ const file_index_proto_rawDesc = "" +
 	" \x01(\x04R\towedBytes\x12\x1a\n" +
 	"\bcomplete\x18\v \x01(\bR\bcomplete\x12\x16\n" +
 	"\x06sealed\x18\f \x01(\fR\x06sealed\x12\x14\n" +
-	"\x05epoch\x18\r \x01(\fR\x05epoch\"6\n" +
+	"\x05epoch\x18\r \x01(\fR\x05epoch\x12\x18\n" +
+	"\ajoining\x18\x0e \x01(\bR\ajoining\"6\n" +
 	"\bPosition\x12\x18\n" +
 	"\ajournal\x18\x01 \x01(\fR\ajournal\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\"=\n" +
