@@ -44,8 +44,9 @@ func (n *Node) runsNow() []*folderRun {
 	return out
 }
 
-// startFolders starts every folder that the settings name; ctx is the life of all folders.
-func (n *Node) startFolders(ctx context.Context) {
+// startFolders starts every folder that the settings name; ctx is the life of all folders. One that can't be started means trouble with the
+// database: the device ends, and begins again with a new one if it is damaged.
+func (n *Node) startFolders(ctx context.Context) error {
 	n.mu.Lock()
 	n.running = ctx
 	n.mu.Unlock()
@@ -55,10 +56,10 @@ func (n *Node) startFolders(ctx context.Context) {
 			err = n.startFolder(ctx, id, f.Path, f.Joined)
 		}
 		if err != nil {
-			n.log.Error("start folder", "folder", f.ID, "err", err)
-			n.event(control.Event{Kind: control.EventProblem, Message: "The folder " + f.Path + " could not be started: " + err.Error()})
+			return fmt.Errorf("start the folder %s: %w", f.Path, err)
 		}
 	}
+	return nil
 }
 
 // startFolder runs one folder.

@@ -240,7 +240,9 @@ func (n *Node) run(ctx context.Context) error {
 	g.run("links", n.followLinks)
 	g.run("roster", n.followRoster)
 	g.run("control", func(ctx context.Context) error { return server.Serve(ctx, listener) })
-	n.startFolders(folderCtx)
+	if err := n.startFolders(folderCtx); err != nil {
+		n.fail(err)
+	}
 	n.setMembers()
 	g.run("first steps", n.firstSteps)
 	err = g.wait()
