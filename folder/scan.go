@@ -92,6 +92,7 @@ func (e *Engine) scan(ctx context.Context, dirs, trees []shoal.Path) error {
 			}
 		}
 	}
+	e.settleGone()
 	if err := e.checkRoot(); err != nil { // a root that vanished under the walk proves no absence
 		return err
 	}
@@ -172,6 +173,18 @@ func (s *scan) list(ctx context.Context, dir shoal.Path) error {
 		s.push(descend)
 		return s.lose(tx, dir, bases)
 	})
+}
+
+// settleGone drops what was said of things that are not there any more.
+func (e *Engine) settleGone() {
+	for k := range e.problems {
+		switch k.kind {
+		case "unreadable", "unsupported", "mount":
+			if _, err := e.FS.Lstat(string(k.path)); isNotExist(err) {
+				delete(e.problems, k)
+			}
+		}
+	}
 }
 
 func name(dir shoal.Path) string {

@@ -143,6 +143,19 @@ func (db *DB) initialize(tx kv.Tx) error {
 // Number tells databases of one device apart; a newer one has a greater number, as far as the clock can be trusted.
 func (db *DB) Number() uint64 { return db.number.Load() }
 
+// Clone returns a database in memory with what is durable in this one now, as an image of the disk would have it. This one goes on.
+func (db *DB) Clone(o Options) *DB {
+	memory, ok := db.store.(*kv.Memory)
+	if !ok {
+		panic("index: clone of a database that is not in memory")
+	}
+	image, err := newDB(db.name, memory.Clone(), o)
+	if err != nil {
+		panic("index: " + err.Error()) // memory does not fail
+	}
+	return image
+}
+
 // Crash ends a database in memory as a power failure would, and returns one with what was durable.
 func (db *DB) Crash() *DB {
 	memory, ok := db.store.(*kv.Memory)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"runtime/debug"
 	"slices"
@@ -37,7 +38,22 @@ type device struct {
 	crashAt int  // the power goes before this many more operations on the disk; 0: never
 	meddle  int  // a user does something before this many more operations on the disk; 0: never
 	inside  bool // a user's hand is at work: no hooks
+	failAt  int  // this many more operations on the disk from now one fails with failErr; 0: never
+	failErr error
+	joining bool // nothing is recorded until one complete frontier is here
+	image   *image
 }
+
+// image is a copy of a device's disk from earlier.
+type image struct {
+	fs *disktest.FS
+	db *index.DB
+}
+
+// injected marks failures that the schedule made; the device must live with them.
+type injected struct{ error }
+
+func (e injected) Unwrap() error { return e.error }
 
 func newDevice(w *world, i int) (*device, error) {
 	d := &device{w: w, i: i, name: fmt.Sprintf("dev%d", i), id: w.fam.ids[i]}
@@ -77,6 +93,7 @@ func (d *device) start() error {
 	if err := d.eng.Recover(d.w.ctx); err != nil {
 		return err
 	}
+	d.eng.SetJoining(d.joining)
 	d.core = indexexchange.NewCore(indexexchange.Config{
 		Device: d.id.Device(), Folders: oneFolder{d}, Roster: fixedRoster{d.w.fam.roster}, Clock: func() time.Time { return d.w.now },
 		Effects: indexexchange.Effects{Proof: func(_ shoal.FolderID, _ shoal.DeviceID, same bool) {
@@ -108,6 +125,12 @@ func (d *device) recorded() {
 func (d *device) beforeDisk(op, p string) error {
 	if d.inside {
 		return nil
+	}
+	if d.failAt > 0 {
+		if d.failAt--; d.failAt == 0 {
+			d.w.trace("%s: %s %q fails: %v", d.name, op, p, d.failErr)
+			return injected{&fs.PathError{Op: op, Path: p, Err: d.failErr}}
+		}
 	}
 	switch op {
 	case "lstat", "list", "open", "read", "fstat", "space", "busy", "checkroot", "readlink", "nextdata":
@@ -141,10 +164,75 @@ func (d *device) guarded(do func() error) (err error) {
 		err = d.restart()
 	}()
 	err = do()
-	if errors.Is(err, folder.ErrWaitJournal) {
+	var bad injected
+	if errors.Is(err, folder.ErrWaitJournal) || errors.As(err, &bad) {
 		return nil
 	}
 	return err
+}
+
+// failDisk lets one operation on the disk fail soon.
+func (d *device) failDisk(in int, err error) { d.failAt, d.failErr = in, err }
+
+// takeImage copies the disk, as a backup of the machine would.
+func (d *device) takeImage() {
+	d.w.trace("%s: an image is taken", d.name)
+	d.image = &image{fs: d.fs.Clone(), db: d.db.Clone(d.indexOptions())}
+}
+
+// putImageBack makes the device what it was. What only it had since is gone, and that is nobody's fault.
+func (d *device) putImageBack() error {
+	if d.image == nil {
+		return nil
+	}
+	d.w.trace("%s: an old image is put back", d.name)
+	before := d.contents()
+	d.cutLinks()
+	d.crashAt, d.meddle, d.failAt = 0, 0, 0
+	d.fs, d.db = d.image.fs.Clone(), d.image.db.Clone(d.indexOptions())
+	d.fs.SetNow(d.w.now.Add(d.skew).UnixNano())
+	d.w.oracle.crashed(d, before)
+	return d.start()
+}
+
+// loseDatabase makes the device join anew with the files that it has.
+func (d *device) loseDatabase() error {
+	d.w.trace("%s: the database is lost", d.name)
+	d.cutLinks()
+	d.crashAt, d.meddle, d.failAt = 0, 0, 0
+	d.db = index.OpenMemory(d.indexOptions())
+	d.joining = true
+	return d.start()
+}
+
+// mayRecord is what the node's rule comes to: somebody connected, who does not join himself, has nothing more than this device.
+func (d *device) mayRecord() bool {
+	allJoin, met := true, false
+	for _, l := range d.w.links {
+		o := l.other(d)
+		if o == nil || !l.up {
+			continue
+		}
+		met = true
+		if !o.joining && covers(d.idx, o.idx) {
+			return true
+		}
+		allJoin = allJoin && o.joining && d.i < o.i
+	}
+	return met && allJoin
+}
+
+// covers tells whether a has every record that b has.
+func covers(a, b *index.Folder) bool {
+	var mine, theirs map[shoal.JournalID]index.JournalPos
+	_ = a.View(func(tx *index.Tx) error { mine = tx.Frontier(); return nil })
+	_ = b.View(func(tx *index.Tx) error { theirs = tx.Frontier(); return nil })
+	for j, at := range theirs {
+		if mine[j].Seq < at.Seq {
+			return false
+		}
+	}
+	return true
 }
 
 // crash turns the power off, now or at some operation soon.
@@ -158,17 +246,21 @@ func (d *device) crash(later bool) error {
 }
 
 func (d *device) restart() error {
-	d.crashAt, d.meddle = 0, 0
-	for _, l := range d.w.links {
-		if l.a == d || l.b == d {
-			l.cut()
-		}
-	}
+	d.crashAt, d.meddle, d.failAt = 0, 0, 0
+	d.cutLinks()
 	before := d.contents()
 	d.fs = d.fs.Crash(d.w.r.Uint64())
 	d.db = d.db.Crash()
 	d.w.oracle.crashed(d, before)
 	return d.start()
+}
+
+func (d *device) cutLinks() {
+	for _, l := range d.w.links {
+		if l.a == d || l.b == d {
+			l.cut()
+		}
+	}
 }
 
 // scan looks at the disk: at everything, or at what the engine asks for and one more folder.
@@ -177,7 +269,14 @@ func (d *device) scan(all bool) error {
 	d.armMeddler()
 	defer d.disarm()
 	return d.guarded(func() error {
-		d.w.trace("%s: scan all=%v", d.name, all)
+		d.w.trace("%s: scan all=%v joining=%v", d.name, all, d.joining)
+		if d.joining && d.mayRecord() {
+			d.eng.SetJoining(false)
+			err := d.eng.ScanAll(d.w.ctx)
+			d.joining = err != nil
+			d.eng.SetJoining(d.joining)
+			return err
+		}
 		if all {
 			return d.eng.ScanAll(d.w.ctx)
 		}
@@ -275,7 +374,7 @@ func (d *device) ask(want folder.Want) ([]byte, bool) {
 	buf := make([]byte, want.Size)
 	for _, l := range d.w.links {
 		other := l.other(d)
-		if other == nil || !l.up {
+		if other == nil || !l.up || l.stuck != [2]bool{} {
 			continue
 		}
 		if data, err := other.eng.Block(d.w.ctx, want, buf); err == nil {

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/shoalmesh/shoal/indexexchange"
@@ -42,6 +43,9 @@ func (l *link) connect() {
 
 // move lets one side send what it has, and the other take in one frame. It tells whether anything moved.
 func (l *link) move(w *world, side int) (bool, error) {
+	if l.stuck[side] {
+		return false, nil
+	}
 	l.connect()
 	from, to := l.end[side], l.end[1-side]
 	frames, err := from.session.Next(w.ctx)
@@ -56,8 +60,29 @@ func (l *link) move(w *world, side int) (bool, error) {
 	}
 	frame := to.inbox[0]
 	to.inbox = to.inbox[1:]
+	if w.disasters && !w.oracle.closed && w.r.IntN(100) == 0 {
+		l.mangle(w, to, frame)
+		return true, nil
+	}
 	if err := to.session.Receive(w.ctx, frame); err != nil {
 		return false, fmt.Errorf("link %s-%s: receive: %w", l.a.name, l.b.name, err)
 	}
 	return true, nil
+}
+
+// mangle delivers a frame that is not what was sent. Whatever the receiver makes of it, the connection ends.
+func (l *link) mangle(w *world, to *lineEnd, frame []byte) {
+	bad := bytes.Clone(frame)
+	how := w.r.IntN(3)
+	switch {
+	case how == 0 || len(bad) == 0:
+		bad = bad[:w.r.IntN(len(bad)+1)]
+	case how == 1:
+		bad[w.r.IntN(len(bad))] ^= 1 << w.r.IntN(8)
+	default:
+		_ = to.session.Receive(w.ctx, frame) // twice
+	}
+	err := to.session.Receive(w.ctx, bad)
+	w.trace("link %s-%s: a mangled frame (%d): %v", l.a.name, l.b.name, how, err)
+	l.cut()
 }

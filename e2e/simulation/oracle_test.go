@@ -12,11 +12,14 @@ type oracle struct {
 	written  map[string]string // content → who wrote it, for the message
 	released map[string]bool
 	excused  map[string]bool // lost with the power before it was ever durable
+	deleted  map[string]bool // a user deleted it where it was shown
+	touched  map[string]bool // a user renamed it or changed its mode or time, or wrote it twice: then its deletion may meet something that it had not seen
+	strict   bool            // what was deleted may not come back
 	closed   bool
 }
 
 func newOracle() *oracle {
-	return &oracle{written: map[string]string{}, released: map[string]bool{}, excused: map[string]bool{}}
+	return &oracle{written: map[string]string{}, released: map[string]bool{}, excused: map[string]bool{}, deleted: map[string]bool{}, touched: map[string]bool{}}
 }
 
 // overwrite does something that puts content c at p instead of what is there.
@@ -28,7 +31,19 @@ func (o *oracle) overwrite(d *device, p, c string, do func() error) {
 	if oldErr == nil {
 		o.released[old] = true
 	}
+	if _, twice := o.written[c]; twice {
+		o.touched[c] = true
+	}
 	o.written[c] = fmt.Sprintf("%s at %s", d.name, p)
+}
+
+// touch notes that a user did something to p that leaves its content alone.
+func (o *oracle) touch(d *device, p string) {
+	for _, n := range d.fs.User().Tree() {
+		if n.Kind == shoal.KindFile && (string(n.Path) == p || n.Path.Under(shoal.Path(p))) {
+			o.touched[n.Content] = true
+		}
+	}
 }
 
 // remove deletes p and everything in it.
@@ -40,7 +55,7 @@ func (o *oracle) remove(d *device, p string) {
 func (o *oracle) release(d *device, p string) {
 	for _, n := range d.fs.User().Tree() {
 		if n.Kind == shoal.KindFile && (string(n.Path) == p || n.Path.Under(shoal.Path(p))) {
-			o.released[n.Content] = true
+			o.released[n.Content], o.deleted[n.Content] = true, true
 		}
 	}
 }
@@ -48,6 +63,8 @@ func (o *oracle) release(d *device, p string) {
 // rename moves from to to; a file that was at to is let go of.
 func (o *oracle) rename(d *device, from, to string) {
 	u := d.fs.User()
+	o.touch(d, from)
+	o.touch(d, to)
 	old, oldErr := u.ReadFile(to)
 	same, _ := u.ReadFile(from)
 	if err := u.Rename(from, to); err == nil && oldErr == nil && from != to && old != same {
@@ -69,12 +86,23 @@ func (o *oracle) crashed(d *device, before map[string]bool) {
 	}
 }
 
-// check tells whether everything that nobody let go of is still shown.
-func (o *oracle) check(d *device, all []*device) error {
+// shown is every content that a device shows.
+func (o *oracle) shown(d *device) map[string]bool {
 	shown := map[string]bool{}
 	for _, n := range d.fs.User().Tree() {
 		if n.Kind == shoal.KindFile {
 			shown[n.Content] = true
+		}
+	}
+	return shown
+}
+
+// check tells whether everything that nobody let go of is still shown, and nothing that was deleted came back.
+func (o *oracle) check(d *device, all []*device) error {
+	shown := o.shown(d)
+	for c := range o.deleted {
+		if o.strict && shown[c] && !o.touched[c] && !o.excused[c] && c != "" {
+			return fmt.Errorf("resurrected: %.40q, written by %s, was deleted where it was shown, and nobody did anything else with it", c, o.written[c])
 		}
 	}
 	for c, who := range o.written {

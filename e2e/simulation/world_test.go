@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/shoalmesh/shoal"
@@ -65,7 +66,8 @@ func (f *family) keys(i int) (*mesh.FolderKeys, block.Keys, error) {
 // world is one schedule: some devices, the lines between them, and what the users did.
 type world struct {
 	ctx     context.Context
-	r       *rand.Rand
+	seed    uint64
+	r       *rand.Rand // of the step that runs: each has its own, so that a step means the same when others are left out
 	fam     *family
 	now     time.Time
 	devices []*device
@@ -73,20 +75,29 @@ type world struct {
 	oracle  *oracle
 	trace   func(string, ...any)
 	serial  int
+
+	// disasters: disks fail, databases are lost, old images come back. Then less can be promised, so not every schedule has them.
+	disasters bool
 }
 
-// link is the line between two devices; frames travel in order while it is up.
+// link is the line between two devices; frames travel in order while it is up. A half that is stuck sends nothing, and neither end notices.
 type link struct {
-	a, b *device
-	up   bool
-	end  [2]*lineEnd // nil while there is no session
+	a, b  *device
+	up    bool
+	stuck [2]bool
+	end   [2]*lineEnd // nil while there is no session
 }
+
+// random returns the source of one step; 0 is the making of the world.
+func random(seed, step uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, step)) }
 
 func newWorld(fam *family, seed uint64, trace func(string, ...any)) (*world, error) {
 	w := &world{
-		ctx: context.Background(), r: rand.New(rand.NewPCG(seed, 0x5ea)), fam: fam, trace: trace,
+		ctx: context.Background(), seed: seed, r: random(seed, 0), fam: fam, trace: trace,
 		now: time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC), oracle: newOracle(),
 	}
+	w.disasters = w.r.IntN(3) == 0
+	w.oracle.strict = !w.disasters
 	n := 3 + w.r.IntN(maxDevices-2)
 	for i := range n {
 		d, err := newDevice(w, i)
@@ -119,29 +130,58 @@ func (w *world) step() error {
 	case k < 30:
 		w.userActs(d)
 		return nil
-	case k < 45:
+	case k < 44:
 		return d.scan(w.r.IntN(4) == 0)
-	case k < 60:
+	case k < 58:
 		return d.work()
-	case k < 64:
+	case k < 62:
 		return d.follow()
-	case k < 88:
+	case k < 86:
 		return w.exchange(1 + w.r.IntN(6))
-	case k < 93:
+	case k < 91:
 		return w.flipLink()
-	case k < 95:
+	case k < 93:
 		return d.crash(false)
-	case k < 97:
+	case k < 95:
 		return d.crash(true)
+	case k < 97:
+		return w.disaster(d)
 	default:
 		d.skew = time.Duration(w.r.IntN(7)-3) * 24 * time.Hour
+		if w.r.IntN(8) == 0 {
+			d.skew = 73 * 365 * 24 * time.Hour // the year 2099
+		}
 		return nil
 	}
 }
 
+// disaster is what no device does by itself.
+func (w *world) disaster(d *device) error {
+	if !w.disasters {
+		return nil
+	}
+	switch w.r.IntN(6) {
+	case 0:
+		d.takeImage()
+	case 1:
+		return d.putImageBack()
+	case 2:
+		return d.loseDatabase()
+	default:
+		d.failDisk(1+w.r.IntN(30), []error{syscall.ENOSPC, syscall.EIO, syscall.EACCES}[w.r.IntN(3)])
+	}
+	return nil
+}
+
 func (w *world) flipLink() error {
 	l := w.links[w.r.IntN(len(w.links))]
-	l.up = !l.up
+	if l.up && w.r.IntN(3) == 0 {
+		side := w.r.IntN(2)
+		l.stuck[side] = !l.stuck[side]
+		w.trace("link %s-%s half %d stuck=%v", l.a.name, l.b.name, side, l.stuck[side])
+		return nil
+	}
+	l.up, l.stuck = !l.up, [2]bool{}
 	w.trace("link %s-%s up=%v", l.a.name, l.b.name, l.up)
 	l.cut()
 	return nil
@@ -170,14 +210,15 @@ func (w *world) exchange(n int) error {
 func (w *world) settle() error {
 	w.oracle.closed = true
 	for _, l := range w.links {
-		if !l.up {
-			l.up = true
+		if !l.up || l.stuck != [2]bool{} {
+			l.up, l.stuck = true, [2]bool{}
 			l.cut()
 		}
 	}
 	for _, d := range w.devices {
-		d.crashAt = 0
+		d.crashAt, d.failAt = 0, 0
 	}
+	w.tick(2 * time.Hour) // who was left out for sending nonsense is asked again
 	quiet := 0
 	for round := 0; quiet < 3; round++ {
 		if round > 400 {
@@ -269,25 +310,96 @@ func (w *world) check() error {
 	return w.oracle.check(w.devices[0], w.devices)
 }
 
-// run plays one schedule.
-func run(fam *family, seed uint64, ops int, trace func(string, ...any)) (err error) {
-	w, err := newWorld(fam, seed, trace)
+// schedule says which steps of a seed are played: all below ops, without the ones left out.
+type schedule struct {
+	seed uint64
+	ops  int
+	only []int // nil: all
+}
+
+func (s schedule) String() string {
+	out := fmt.Sprintf("-sim.seed=%d -sim.ops=%d", s.seed, s.ops)
+	if s.only != nil {
+		out += " -sim.steps=" + strings.ReplaceAll(strings.Trim(fmt.Sprint(s.only), "[]"), " ", ",")
+	}
+	return out
+}
+
+func (s schedule) steps() []int {
+	if s.only != nil {
+		return s.only
+	}
+	all := make([]int, s.ops)
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+// run plays one schedule: the steps; then everything heals and must come to rest; then somebody deletes, and what was deleted must stay so.
+func run(fam *family, s schedule, trace func(string, ...any)) (err error) {
+	w, err := newWorld(fam, s.seed, trace)
 	if err != nil {
 		return err
 	}
-	for i := range ops {
+	defer func() {
+		if err != nil {
+			for _, d := range w.devices {
+				trace("%s", d.rows())
+			}
+		}
+	}()
+	for _, i := range s.steps() {
+		w.r = random(s.seed, uint64(i)+1)
 		if err := w.step(); err != nil {
 			return fmt.Errorf("step %d: %w", i, err)
 		}
 	}
 	trace("healing")
-	if err = w.settle(); err == nil {
-		err = w.check()
+	w.r = random(s.seed, 1<<32)
+	if err := w.settle(); err != nil {
+		return err
 	}
-	if err != nil {
-		for _, d := range w.devices {
-			trace("%s", d.rows())
+	if err := w.check(); err != nil {
+		return err
+	}
+	return w.epilogue()
+}
+
+// epilogue lets one user delete something of a mesh at rest while another device is away and a third restarts.
+func (w *world) epilogue() error {
+	trees := w.devices[0].fs.User().Tree()
+	if len(trees) == 0 {
+		return nil
+	}
+	w.trace("epilogue")
+	w.oracle.closed = false
+	d := w.devices[w.r.IntN(len(w.devices))]
+	away := w.links[w.r.IntN(len(w.links))]
+	away.up = false
+	away.cut()
+	gone := string(trees[w.r.IntN(len(trees))].Path)
+	before := w.oracle.shown(d)
+	w.oracle.remove(d, gone)
+	_ = d.fs.User().Sync()
+	w.trace("%s: user: remove %s", d.name, gone)
+	left := w.oracle.shown(d)
+	if err := d.scan(true); err != nil {
+		return err
+	}
+	if err := w.devices[w.r.IntN(len(w.devices))].crash(false); err != nil {
+		return err
+	}
+	if err := w.settle(); err != nil {
+		return err
+	}
+	if err := w.check(); err != nil {
+		return err
+	}
+	for c := range w.oracle.shown(w.devices[0]) {
+		if before[c] && !left[c] && c != "" {
+			return fmt.Errorf("resurrected: %.40q was in %q, which was deleted by one who had seen everything", c, gone)
 		}
 	}
-	return err
+	return nil
 }

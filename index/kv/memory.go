@@ -63,6 +63,13 @@ func (m *Memory) Close() error {
 	return nil
 }
 
+// Clone returns a store that holds what is durable now, as an image of the disk would. This one goes on.
+func (m *Memory) Clone() *Memory {
+	m.state.RLock()
+	defer m.state.RUnlock()
+	return &Memory{lose: m.lose, now: m.durable, durable: m.durable}
+}
+
 // Crash returns a store that holds what was durable. The old one is closed.
 func (m *Memory) Crash() *Memory {
 	m.mu.Lock()
