@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"os"
 
 	"github.com/shoalmesh/shoal/node"
 	"github.com/shoalmesh/shoal/node/control"
@@ -42,7 +44,12 @@ type daemonConfig struct {
 type daemonFunc func(ctx context.Context, c daemonConfig) error
 
 // runDaemon is the device of package node. The web address (API) and the DHT come later: until then these flags are accepted and do nothing.
-var runDaemon daemonFunc = func(ctx context.Context, c daemonConfig) error {
+var runDaemon daemonFunc = func(ctx context.Context, c daemonConfig) (err error) {
+	stop, err := startProfile(os.Getenv(profileVariable))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
 	return node.Run(ctx, node.Config{
 		Home: c.Home, Dir: c.Dir, DefaultDir: c.DefaultDir, Name: c.Name, Listen: c.Listen, NoMDNS: c.NoMDNS, Bootstrap: c.Bootstrap,
 		Join: c.Join, AutoAdmit: c.AutoAdmit, RecoveryOut: c.RecoveryOut, Service: c.Service,

@@ -7,7 +7,7 @@
 // Two ends live on this machine and talk over 127.0.0.1, in a network namespace of their own where that is allowed, so that the
 // bytes on the wire are theirs alone; else others are counted too. In every workload both ends run and are connected before the clock starts,
 // the content is put in place with one rename, and each peer is told to look at the disk now. The clock stops when the peer
-// says that the other end has everything; the trees are then compared. What rsync does not have, a watcher, costs it nothing: it is
+// says that the other end has everything; the trees are then compared. Rounds are interleaved and begin with another peer each. What rsync does not have, a watcher, costs it nothing: it is
 // started at the moment of the change.
 //
 // Columns: wall time and what follows from it, processor seconds of both ends together, peak resident memory of the hungrier end, bytes on the wire with all
