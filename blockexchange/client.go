@@ -265,16 +265,28 @@ func (x *Exchange) readSealed(dev shoal.DeviceID, r io.Reader, buf []byte) error
 // sealedBound is the most that a sealed block of size bytes may have: padded, and with generous room for what sealing adds.
 func sealedBound(size uint32) int { return block.Padme(int(size)+64) + 128 }
 
-// plainBuffers recycles the memory of opened blocks, once they were delivered.
-var plainBuffers = sync.Pool{New: func() any { return new([]byte) }}
+// bigBuffers recycles the memory of opened blocks of at least recycleFrom bytes, once they were delivered. All have room for the biggest block: a pool of
+// mixed sizes keeps many that nobody can use.
+var bigBuffers = sync.Pool{New: func() any {
+	b := make([]byte, 0, sealedBound(block.MaxSize))
+	return &b
+}}
+
+const recycleFrom = 256 << 10
 
 // plainBuffer returns an empty buffer that a block of that size opens into without growing: opening needs room for padding.
 func plainBuffer(size uint32) []byte {
-	b := *plainBuffers.Get().(*[]byte)
-	if n := sealedBound(size); cap(b) < n || cap(b) > 8*n {
-		b = make([]byte, 0, n)
+	if size < recycleFrom {
+		return make([]byte, 0, sealedBound(size))
 	}
-	return b[:0]
+	return (*bigBuffers.Get().(*[]byte))[:0]
+}
+
+// recycle takes back what plainBuffer gave.
+func recycle(b []byte) {
+	if cap(b) == sealedBound(block.MaxSize) {
+		bigBuffers.Put(&b)
+	}
 }
 
 // open opens a sealed block and tells the planner.
@@ -295,7 +307,7 @@ func (x *Exchange) open(dev shoal.DeviceID, w Want, sealed []byte) {
 	}
 }
 
-// openBlock opens a sealed block into a buffer of plainBuffers. Errors: ErrNoKey, *block.CorruptError.
+// openBlock opens a sealed block into a plainBuffer. Errors: ErrNoKey, *block.CorruptError.
 func (x *Exchange) openBlock(w Want, sealed []byte) ([]byte, error) {
 	keys := x.cfg.Keys(w.Folder)
 	if keys == nil {

@@ -210,7 +210,7 @@ func (x *Exchange) releaseLocked(h *held) {
 		delete(x.held, h.key)
 		data := h.data
 		h.data = nil
-		plainBuffers.Put(&data)
+		recycle(data)
 		x.stepLocked(Delivered{Key: h.key})
 	}
 }

@@ -10,8 +10,8 @@ import (
 
 // Limits bound what a Planner asks for. The zero value of a field means its default.
 type Limits struct {
-	InFlight int64         // bytes asked for and not yet delivered, over all peers; default 32 MiB, at least 2 blocks of block.MaxSize
-	PerPeer  int64         // the same for one peer; default 16 MiB
+	InFlight int64         // bytes asked for and not yet delivered, over all peers; default 16 MiB, at least 2 blocks of block.MaxSize
+	PerPeer  int64         // the same for one peer; default 8 MiB
 	Requests int           // open requests per peer; default 256, which is also what a source accepts
 	Stall    time.Duration // a peer that answers nothing for so long, with requests open, is dropped; default 30 s
 	Ban      time.Duration // how long a peer that lied is left out; default 1 h
@@ -22,10 +22,10 @@ const maxRequests = 256
 
 func (l Limits) withDefaults() Limits {
 	if l.InFlight == 0 {
-		l.InFlight = 32 << 20
+		l.InFlight = 16 << 20
 	}
 	if l.PerPeer == 0 {
-		l.PerPeer = 16 << 20
+		l.PerPeer = 8 << 20
 	}
 	if l.Requests == 0 {
 		l.Requests = maxRequests
