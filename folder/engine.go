@@ -68,6 +68,7 @@ type Engine struct {
 	problems  map[problemKey]Problem
 	waits     map[shoal.Path]busyWait // files that somebody has open for writing
 	dirty     map[shoal.Path]bool     // folders to look at again before anything else; true: with everything below
+	leaving   map[shoal.Path]bool     // conflict copies that the scan which is being recorded found deleted or renamed
 	active    *activeJobs             // jobs that may already serve blocks
 	serial    uint64                  // makes names in .shoal unique within a run
 	canRecord bool

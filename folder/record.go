@@ -39,6 +39,11 @@ func (e *Engine) record(ctx context.Context, news, gone []*sight, full bool) err
 		}
 	}
 	gone = append(left, e.holdMassDeletion(deleted, full)...)
+	e.leaving = map[shoal.Path]bool{}
+	defer func() { e.leaving = nil }()
+	for _, g := range gone {
+		e.leaving[g.path] = g.base.Copy != nil
+	}
 	if err := e.recordNews(ctx, plain); err != nil {
 		return err
 	}

@@ -60,7 +60,7 @@ func (d *drafts) settleAround(p shoal.Path, b *index.Base) error {
 func (d *drafts) settleStale(of shoal.Path, row *index.Row, c *index.Base) error {
 	own := d.draftAt(of)
 	if own == nil {
-		if d.touched[of] || !onDisk(row.Base) {
+		if d.touched[of] || !onDisk(row.Base) || d.tx.Lineage().Descends(row.Base.Version, c.Version) {
 			return nil
 		}
 		d.keeps = append(d.keeps, draft{entry: d.keepEntry(of, row.Base), base: row.Base})
@@ -119,7 +119,7 @@ func (d *drafts) settleCopy(c shoal.Path, at *index.Base) (conflict.Version, err
 		return nil, err
 	}
 	shown := onDisk(b) && b.Copy != nil && b.Copy.Record == want.Copy.Record
-	if d.touched[c] && (shown || b == nil) {
+	if (d.touched[c] || d.e.leaving[c]) && (shown || b == nil) {
 		return want.Version, nil
 	}
 	if !shown && (want.Copy.Record.Journal.Device != d.e.Self || onDisk(at) && at.Kind == want.Kind && at.Content == want.Content) {
