@@ -396,10 +396,13 @@ func (d *device) contents() map[string]bool {
 	return out
 }
 
-// shown is what a user sees: names, kinds, modes, contents, times of files.
-func (d *device) shown() string {
+// shown is what a user sees: names, kinds, modes, contents, times of files; without some paths.
+func (d *device) shown(without map[shoal.Path]bool) string {
 	var b strings.Builder
 	for _, n := range d.fs.User().Tree() {
+		if without[n.Path] {
+			continue
+		}
 		mtime := int64(0)
 		if n.Kind != shoal.KindFolder {
 			mtime = n.MTime
@@ -409,7 +412,7 @@ func (d *device) shown() string {
 	return b.String()
 }
 
-func (d *device) fingerprint() string { return d.shown() + d.frontier() + d.needs() }
+func (d *device) fingerprint() string { return d.shown(nil) + d.frontier() + d.needs(nil) }
 
 func (d *device) frontier() string {
 	var lines []string
@@ -423,11 +426,14 @@ func (d *device) frontier() string {
 	return strings.Join(lines, ",")
 }
 
-func (d *device) needs() string {
+func (d *device) needs(without map[shoal.Path]bool) string {
 	var out []string
 	_ = d.idx.View(func(tx *index.Tx) error {
 		paths, err := tx.Needs("", 100)
 		for _, p := range paths {
+			if without[p] {
+				continue
+			}
 			want, _ := tx.Desired(p)
 			base, _ := tx.Base(p)
 			out = append(out, describeNeed(p, want, base))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/block"
+	"github.com/shoalmesh/shoal/index"
 	"github.com/shoalmesh/shoal/mesh"
 )
 
@@ -286,21 +287,50 @@ func (w *world) frontiers() string {
 func (w *world) describe() string {
 	var b strings.Builder
 	for _, d := range w.devices {
-		fmt.Fprintf(&b, "--- %s\n%s\n%s", d.name, d.fs.User().Dump(), d.needs())
+		fmt.Fprintf(&b, "--- %s\n%s\n%s", d.name, d.fs.User().Dump(), d.needs(nil))
 	}
 	return b.String()
 }
 
+// nowhere lists the paths whose content no device has any more: after a disaster that is possible, and nobody can bring it.
+func (w *world) nowhere() map[shoal.Path]bool {
+	out := map[shoal.Path]bool{}
+	if !w.disasters {
+		return out
+	}
+	has, wanted := map[block.ContentID]bool{}, map[shoal.Path]block.ContentID{}
+	for _, d := range w.devices {
+		_ = d.idx.View(func(tx *index.Tx) error {
+			return tx.Walk("", func(r index.Row) error {
+				if r.Base != nil && r.Base.Kind == shoal.KindFile {
+					has[r.Base.Content] = true
+				}
+				if want, _ := tx.Desired(r.Path); want != nil && want.Kind == shoal.KindFile {
+					wanted[r.Path] = want.Content
+				}
+				return nil
+			})
+		})
+	}
+	for p, c := range wanted {
+		if !has[c] {
+			out[p] = true
+		}
+	}
+	return out
+}
+
 // check holds what must be true of a mesh at rest.
 func (w *world) check() error {
-	first := w.devices[0].shown()
+	nowhere := w.nowhere()
+	first := w.devices[0].shown(nowhere)
 	for _, d := range w.devices[1:] {
-		if got := d.shown(); got != first {
+		if got := d.shown(nowhere); got != first {
 			return fmt.Errorf("%s and %s show different trees:\n--- %s\n%s--- %s\n%s", w.devices[0].name, d.name, w.devices[0].name, first, d.name, got)
 		}
 	}
 	for _, d := range w.devices {
-		if n := d.needs(); n != "" {
+		if n := d.needs(nowhere); n != "" {
 			return fmt.Errorf("%s at rest still needs: %s", d.name, n)
 		}
 		if err := d.db.Check(w.ctx); err != nil {
