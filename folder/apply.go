@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
-	"slices"
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/block"
@@ -18,9 +16,6 @@ import (
 // errNotBase: the disk is not what the base says. The path is looked at again, recorded with its old base, and planned anew.
 var errNotBase = errors.New("changed on disk meanwhile")
 
-// syncEach is up to how many files are made durable one by one; more take one sync of the file system.
-const syncEach = 4
-
 // result is what one operation left at a path; a nil base means that nothing is known to be there.
 type result struct {
 	path shoal.Path
@@ -29,7 +24,14 @@ type result struct {
 
 // Apply carries the operations of w out, in four steps each of which is durable before the next begins: contents, intents and swaps, names, base.
 // An operation that finds the disk changed is left undone; the folder that it is in is looked at again (Dirty). It returns how many operations were done.
-func (e *Engine) Apply(ctx context.Context, w *Work) (int, error) {
+func (e *Engine) Apply(ctx context.Context, w *Work) (n int, err error) {
+	defer func() {
+		if err != nil { // the caller will not begin them, and the next plan must find them
+			for _, j := range w.Jobs {
+				e.Forget(j)
+			}
+		}
+	}()
 	if err := e.checkRoot(); err != nil {
 		return 0, err
 	}
@@ -71,7 +73,7 @@ func (e *Engine) Apply(ctx context.Context, w *Work) (int, error) {
 		}
 		done = append(done, rs...)
 	}
-	if err := e.syncNames(touched); err != nil {
+	if err := errors.Join(e.syncNames(touched), e.syncMeta(items, broken)); err != nil {
 		return 0, err
 	}
 	if err := e.commitBases(ctx, done); err != nil {
@@ -197,47 +199,6 @@ func ignoreUnsupported(err error) error {
 		return nil
 	}
 	return err
-}
-
-func (e *Engine) syncContents(items []*workItem) error {
-	var files []string
-	for _, it := range items {
-		if (it.Kind == plan.Put || it.Kind == plan.Swap) && it.want.Kind == shoal.KindFile && it.want.Size > 0 {
-			files = append(files, it.temp)
-		}
-	}
-	if len(files) > syncEach {
-		return e.FS.SyncAll()
-	}
-	for _, p := range files {
-		if err := syncFile(e.FS, p); err != nil {
-			return fmt.Errorf("make %s durable: %w", p, err)
-		}
-	}
-	return nil
-}
-
-func syncFile(fsys disk.FS, p string) error {
-	f, err := fsys.Reopen(p)
-	if errors.Is(err, fs.ErrPermission) {
-		return fsys.SyncAll() // the wanted mode forbids us to write
-	}
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
-func (e *Engine) syncNames(dirs map[shoal.Path]bool) error {
-	if len(dirs) > syncEach {
-		return e.FS.SyncAll()
-	}
-	for _, d := range slices.SortedFunc(maps.Keys(dirs), shoal.ComparePaths) {
-		if err := e.FS.SyncDir(string(d)); err != nil && !isNotExist(err) {
-			return err
-		}
-	}
-	return nil
 }
 
 // carryOut does one operation and looks at what came of it.
