@@ -298,7 +298,7 @@ func (e *Engine) Finish(j *Job, err error) {
 		return
 	}
 	if err != nil {
-		delete(e.jobs, j.Path)
+		e.Forget(j)
 		e.postpone(j.Path, err)
 		return
 	}

@@ -48,13 +48,11 @@ func (o *oracle) touch(d *device, p string) {
 
 // remove deletes p and everything in it.
 func (o *oracle) remove(d *device, p string) {
-	o.release(d, p)
-	_ = d.fs.User().RemoveAll(p)
-}
-
-func (o *oracle) release(d *device, p string) {
-	for _, n := range d.fs.User().Tree() {
-		if n.Kind == shoal.KindFile && (string(n.Path) == p || n.Path.Under(shoal.Path(p))) {
+	u := d.fs.User()
+	before := u.Tree()
+	_ = u.RemoveAll(p) // a folder that its owner may not write to keeps what is in it
+	for _, n := range before {
+		if n.Kind == shoal.KindFile && (string(n.Path) == p || n.Path.Under(shoal.Path(p))) && !u.Exists(string(n.Path)) {
 			o.released[n.Content], o.deleted[n.Content] = true, true
 		}
 	}
