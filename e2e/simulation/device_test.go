@@ -38,6 +38,7 @@ type device struct {
 	crashAt int  // the power goes before this many more operations on the disk; 0: never
 	meddle  int  // a user does something before this many more operations on the disk; 0: never
 	inside  bool // a user's hand is at work: no hooks
+	acting  bool // a user acts in the middle of an operation
 	failAt  int  // this many more operations on the disk from now one fails with failErr; 0: never
 	failErr error
 	joining bool // nothing is recorded until one complete frontier is here
@@ -139,7 +140,9 @@ func (d *device) beforeDisk(op, p string) error {
 	if d.meddle > 0 {
 		if d.meddle--; d.meddle == 0 {
 			d.w.trace("%s: a user acts before %s %q", d.name, op, p)
+			d.acting = true
 			d.w.userActs(d)
+			d.acting = false
 		}
 	}
 	if d.crashAt > 0 {

@@ -3,6 +3,7 @@ package simulation
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/shoalmesh/shoal"
 )
@@ -54,6 +55,11 @@ func (o *oracle) remove(d *device, p string) {
 	for _, n := range before {
 		if n.Kind == shoal.KindFile && (string(n.Path) == p || n.Path.Under(shoal.Path(p))) && !u.Exists(string(n.Path)) {
 			o.released[n.Content], o.deleted[n.Content] = true, true
+			// A copy may become an ordinary file elsewhere at the same time, and what is deleted while it is being replaced may just have
+			// got its copy: both are kept, and that is right.
+			if d.acting || strings.Contains(string(n.Path), " (conflict ") {
+				o.touched[n.Content] = true
+			}
 		}
 	}
 }
@@ -64,8 +70,8 @@ func (o *oracle) rename(d *device, from, to string) {
 	o.touch(d, from)
 	o.touch(d, to)
 	old, oldErr := u.ReadFile(to)
-	same, _ := u.ReadFile(from)
-	if err := u.Rename(from, to); err == nil && oldErr == nil && from != to && old != same {
+	same, sameErr := u.ReadFile(from)
+	if err := u.Rename(from, to); err == nil && oldErr == nil && from != to && (old != same || sameErr != nil) {
 		o.released[old] = true
 	}
 }
