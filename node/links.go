@@ -7,6 +7,7 @@ import (
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/blockexchange"
+	"github.com/shoalmesh/shoal/folder"
 	"github.com/shoalmesh/shoal/index"
 	"github.com/shoalmesh/shoal/mesh"
 	"github.com/shoalmesh/shoal/node/control"
@@ -236,7 +237,7 @@ func (n *Node) standing(f shoal.FolderID, tx *index.Tx) (index.Standing, error) 
 	st.Exceptions = make([]index.Exception, len(paths))
 	for i, p := range paths {
 		st.Exceptions[i] = index.Exception{Path: p, Reason: index.ReasonOwed}
-		switch excused[p] {
+		switch folder.Excuse(excused, p) {
 		case "excluded":
 			st.Exceptions[i].Reason = index.ReasonExcluded
 		case "error":
