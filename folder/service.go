@@ -51,6 +51,12 @@ type Service struct {
 	snapshot atomic.Pointer[Snapshot]
 	paused   atomic.Bool
 
+	// Of those who work beside the engine.
+	life     context.Context // ends when Run is about to return
+	endLife  context.CancelFunc
+	besideMu sync.Mutex // held while it is decided whether one more may begin
+	beside   sync.WaitGroup
+
 	// Owned by Run.
 	batches  sync.WaitGroup
 	running  map[*batch]bool
@@ -83,6 +89,7 @@ func NewService(c ServiceConfig) *Service {
 		ServiceConfig: c, wake: make(chan struct{}, 1), ended: make(chan struct{}), commands: make(chan command), results: make(chan jobResult, 64),
 		running: map[*batch]bool{}, fullScan: true,
 	}
+	s.life, s.endLife = context.WithCancel(context.Background())
 	s.snapshot.Store(&Snapshot{State: StateScanning})
 	return s
 }
@@ -127,6 +134,35 @@ func (s *Service) Do(ctx context.Context, fn func(ctx context.Context, e *Engine
 	}
 }
 
+// Beside runs fn in the caller's goroutine while the engine goes on, and returns its error. It ends fn's ctx and waits for fn before Run returns, so that fn may use the
+// disk; ErrStopped when Run has returned.
+func (s *Service) Beside(ctx context.Context, fn func(ctx context.Context) error) error {
+	s.besideMu.Lock()
+	if s.life.Err() != nil {
+		s.besideMu.Unlock()
+		return ErrStopped
+	}
+	s.beside.Add(1)
+	s.besideMu.Unlock()
+	defer s.beside.Done()
+	both, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.life, cancel)()
+	err := fn(both)
+	if s.life.Err() != nil && errors.Is(err, context.Canceled) {
+		return ErrStopped
+	}
+	return err
+}
+
+// endBeside ends what works beside the engine, and waits for it.
+func (s *Service) endBeside() {
+	s.besideMu.Lock()
+	s.endLife()
+	s.besideMu.Unlock()
+	s.beside.Wait()
+}
+
 // Rescan looks at the whole folder now and returns when everything found is recorded.
 func (s *Service) Rescan(ctx context.Context) error {
 	return s.Do(ctx, func(ctx context.Context, e *Engine) error {
@@ -141,6 +177,7 @@ func (s *Service) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer s.batches.Wait()
 	defer cancel()
+	defer s.endBeside()
 	if err := s.Engine.Recover(ctx); err != nil {
 		return err
 	}
