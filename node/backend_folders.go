@@ -134,6 +134,7 @@ func (n *Node) RemoveFolder(ctx context.Context, id shoal.FolderID) error {
 		return err
 	}
 	n.exchange.Notify(id)
+	n.duties.forget(id)
 	// The files stay; only the marker goes, so that the directory is an ordinary one again.
 	if err := os.Remove(markerPath(run.path)); err != nil {
 		n.log.Warn("remove marker", "err", err)

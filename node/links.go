@@ -94,11 +94,13 @@ func (n *Node) rememberAddresses() {
 	if len(seen) == 0 {
 		return
 	}
-	if err := n.settings.Update(func(s *settingsDoc) {
+	err := n.settings.Update(func(s *settingsDoc) {
 		for dev, a := range seen {
 			s.Addresses[dev] = a
 		}
-	}); err != nil {
+	})
+	n.duties.ended(dutyKey{name: dutyAddresses}, err)
+	if err != nil {
 		n.log.Warn("save addresses", "err", err)
 	}
 }
