@@ -171,8 +171,9 @@ func TestRunWaitsForWhatWorksBesideIt(t *testing.T) {
 		cancel()
 		<-ctx.Done()
 		select {
-		case <-ended:
+		case err := <-ended:
 			over = true
+			ended <- err
 		case <-time.After(10 * time.Millisecond): // that nothing happens can only be watched for a while
 		}
 		return ctx.Err()

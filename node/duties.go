@@ -27,6 +27,7 @@ type dutyKey struct {
 type duty struct {
 	done, failed time.Time // the last of each in this run; zero: never
 	err          error     // of failed
+	broken       bool      // the last time it failed
 }
 
 // duties remembers how each duty ended last: two times for each, however often it is done. The zero value is ready; it is safe for concurrent use.
@@ -44,9 +45,9 @@ func (d *duties) ended(k dutyKey, err error) {
 	}
 	now := d.last[k]
 	if err == nil {
-		now.done = time.Now()
+		now.done, now.broken = time.Now(), false
 	} else {
-		now.failed, now.err = time.Now(), err
+		now.failed, now.err, now.broken = time.Now(), err, true
 	}
 	d.last[k] = now
 }
@@ -76,7 +77,7 @@ func (d *duties) check(k dutyKey, where string) control.Check {
 	if !last.done.IsZero() {
 		c.Message = "Last done " + ago(last.done) + "."
 	}
-	if last.failed.After(last.done) {
+	if last.broken {
 		c.State = control.CheckWarn
 		c.Message = fmt.Sprintf("Failed %s: %v.", ago(last.failed), last.err)
 		c.Fix = "It is tried again by itself. It was not done since the start."
