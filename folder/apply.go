@@ -393,7 +393,7 @@ func (e *Engine) failed(it *workItem, err error) {
 			e.markDirty(it.From.Parent())
 		}
 		if it.base != nil && it.base.Stat.Weak {
-			e.weak[it.Path] = e.Now()
+			e.weak[it.Path] = reread{at: e.Now()}
 		}
 		e.postpone(it.Path, nil)
 	case errors.Is(err, disk.ErrNotEmpty):

@@ -59,11 +59,11 @@ type Engine struct {
 	joining    bool // nothing is recorded until one complete frontier is here
 	adopting   bool // the first look after joining: what differs is recorded so that it loses
 
-	weak      map[shoal.Path]time.Time // files to hash again: changed within the clock's granularity, or while being read
-	excused   map[shoal.Path]string    // wanted, but can't be on this disk, with the reason
-	jobs      map[shoal.Path]*Job      // content being assembled, by the path that wants it
-	recent    *recentContent           // content lately moved to history, still good as a source of blocks
-	late      []lateFile               // files taken away lately that somebody may still write to
+	weak      map[shoal.Path]reread // files to hash again: changed within the clock's granularity, or while being read
+	excused   map[shoal.Path]string // wanted, but can't be on this disk, with the reason
+	jobs      map[shoal.Path]*Job   // content being assembled, by the path that wants it
+	recent    *recentContent        // content lately moved to history, still good as a source of blocks
+	late      []lateFile            // files taken away lately that somebody may still write to
 	deletions deletionGuard
 	problems  map[problemKey]Problem
 	waits     map[shoal.Path]busyWait // files that somebody has open for writing
@@ -94,7 +94,7 @@ func New(c Config) (*Engine, error) {
 	}
 	e := &Engine{
 		Config: c, rootDevice: root.Device,
-		weak: map[shoal.Path]time.Time{}, excused: map[shoal.Path]string{}, jobs: map[shoal.Path]*Job{},
+		weak: map[shoal.Path]reread{}, excused: map[shoal.Path]string{}, jobs: map[shoal.Path]*Job{},
 		recent: newRecentContent(10_000), problems: map[problemKey]Problem{}, waits: map[shoal.Path]busyWait{},
 		dirty: map[shoal.Path]bool{}, active: &activeJobs{},
 	}
@@ -217,6 +217,36 @@ func (e *Engine) Problems() []Problem {
 
 // Excused returns the paths that are wanted but can't be on this disk, with the reasons: they are not owed for ever.
 func (e *Engine) Excused() map[shoal.Path]string { return e.excused }
+
+// Excuse returns why p can't be on a disk with these excused paths: for its own sake, or for that of a folder that it is in; "" when it can.
+func Excuse(excused map[shoal.Path]string, p shoal.Path) string {
+	for ; p != ""; p = p.Parent() {
+		if why := excused[p]; why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// Owes tells whether anything is owed to a disk with these excused paths.
+func Owes(tx *index.Tx, excused map[shoal.Path]string) (bool, error) {
+	after := shoal.Path("")
+	for {
+		paths, err := tx.Needs(after, planWindow)
+		if err != nil {
+			return false, err
+		}
+		for _, p := range paths {
+			if Excuse(excused, p) == "" {
+				return true, nil
+			}
+		}
+		if len(paths) < planWindow {
+			return false, nil
+		}
+		after = paths[len(paths)-1]
+	}
+}
 
 // Happening is one thing that happened to a path.
 type Happening struct {

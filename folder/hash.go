@@ -139,9 +139,9 @@ func (e *Engine) readUnlessRenamed(ctx context.Context, s *sight) error {
 func (e *Engine) unread(s *sight, err error) {
 	switch {
 	case errors.Is(err, errChanging):
-		e.weak[s.path] = e.Now().Add(changingDelay)
+		e.weak[s.path] = reread{at: e.Now().Add(changingDelay), unread: true}
 	case isNotExist(err) || errors.Is(err, disk.ErrNotFile):
-		e.weak[s.path] = e.Now()
+		e.weak[s.path] = reread{at: e.Now(), unread: true}
 	default:
 		e.report(s.path, "unreadable", fmt.Sprintf("%s can't be read: %v. It is kept as it is here and not sent to other devices until it can be read.", s.path, err))
 	}

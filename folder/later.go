@@ -10,6 +10,12 @@ import (
 	"github.com/shoalmesh/shoal"
 )
 
+// reread is a file that is to be hashed again.
+type reread struct {
+	at     time.Time
+	unread bool // it has a change that is not recorded
+}
+
 // busyWait is a path that has to wait before it is tried again.
 type busyWait struct {
 	since time.Time
@@ -73,13 +79,30 @@ func (e *Engine) markChanged(dir shoal.Path, deep bool) { e.dirty[dir] = e.dirty
 
 // Dirty tells whether there is something that Scan looks at without being told.
 func (e *Engine) Dirty() bool {
-	for p, at := range e.weak {
-		if e.due(at) {
+	for p, r := range e.weak {
+		if e.due(r.at) {
 			delete(e.weak, p)
 			e.markDirty(p.Parent())
 		}
 	}
+	if end := e.DeletionsPending(); !end.IsZero() && e.due(end) {
+		e.markDirty("") // any scan decides about them
+	}
 	return len(e.dirty) > 0
+}
+
+// unsettled tells whether something that was seen on this disk is not dealt with yet: folders to look at, files that could not be read or are due to be
+// read again, deletions that are held back.
+func (e *Engine) unsettled() bool {
+	if e.Dirty() || len(e.deletions.held) > 0 {
+		return true
+	}
+	for _, r := range e.weak {
+		if r.unread {
+			return true
+		}
+	}
+	return false
 }
 
 // takeDirty returns what must be looked at again, and forgets it.
@@ -106,8 +129,8 @@ func (e *Engine) NextDue() time.Time {
 			due = t
 		}
 	}
-	for _, t := range e.weak {
-		earlier(t)
+	for _, r := range e.weak {
+		earlier(r.at)
 	}
 	for _, w := range e.waits {
 		earlier(w.next)

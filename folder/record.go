@@ -356,6 +356,6 @@ func (e *Engine) openJournal(tx *index.Tx) error {
 // watchWeak remembers to hash s again when a second change could hide behind the same stat signature.
 func (e *Engine) watchWeak(s *sight) {
 	if s.weak {
-		e.weak[s.path] = e.Now().Add(weakDelay)
+		e.weak[s.path] = reread{at: e.Now().Add(weakDelay)}
 	}
 }

@@ -33,6 +33,8 @@ type ServiceConfig struct {
 	Log     *slog.Logger
 	// Changed is called after each step that changed what Snapshot says.
 	Changed func()
+	// Duty is told how each run of a background duty ended; nil for nobody. What was stopped, or waits for the journal, has not ended.
+	Duty func(d Duty, err error)
 	// FullEvery is how often the whole folder is looked at; default 1 h.
 	FullEvery time.Duration
 }
@@ -49,13 +51,18 @@ type Service struct {
 	snapshot atomic.Pointer[Snapshot]
 	paused   atomic.Bool
 
+	// Of those who work beside the engine.
+	life     context.Context // ends when Run is about to return
+	endLife  context.CancelFunc
+	besideMu sync.Mutex // held while it is decided whether one more may begin
+	beside   sync.WaitGroup
+
 	// Owned by Run.
 	batches  sync.WaitGroup
 	running  map[*batch]bool
 	fullScan bool
 	lastFull time.Time
 	waiting  bool // changes wait for the journal to be settled
-	planned  int  // needs left after the last pass
 	err      error
 }
 
@@ -64,28 +71,14 @@ type command struct {
 	done chan error // depth 1, so that Run never waits
 }
 
-// State says in one word what a folder is doing.
-type State string
+// Duty is something that a folder does again and again by itself.
+type Duty string
 
-// The states, as the command line shows them.
+// The duties of a folder.
 const (
-	StateScanning State = "scanning"
-	StateSyncing  State = "syncing"
-	StateIdle     State = "idle"
-	StatePaused   State = "paused"
-	StateError    State = "error"
+	DutyRescan Duty = "full rescan"       // the whole folder is looked at
+	DutyLate   Duty = "late-writer watch" // files taken away lately are looked at for late writes
 )
-
-// Snapshot is what can be said of a running folder without asking it. It is immutable.
-type Snapshot struct {
-	State    State
-	Err      error // set in StateError
-	Problems []Problem
-	Held     int  // deletions that wait for an answer
-	Joining  bool // the first complete frontier is not here yet
-	Excused  map[shoal.Path]string
-	FullScan time.Time // when the whole folder was last looked at
-}
 
 // NewService makes a service. It starts nothing.
 func NewService(c ServiceConfig) *Service {
@@ -96,6 +89,7 @@ func NewService(c ServiceConfig) *Service {
 		ServiceConfig: c, wake: make(chan struct{}, 1), ended: make(chan struct{}), commands: make(chan command), results: make(chan jobResult, 64),
 		running: map[*batch]bool{}, fullScan: true,
 	}
+	s.life, s.endLife = context.WithCancel(context.Background())
 	s.snapshot.Store(&Snapshot{State: StateScanning})
 	return s
 }
@@ -140,6 +134,35 @@ func (s *Service) Do(ctx context.Context, fn func(ctx context.Context, e *Engine
 	}
 }
 
+// Beside runs fn in the caller's goroutine while the engine goes on, and returns its error. It ends fn's ctx and waits for fn before Run returns, so that fn may use the
+// disk; ErrStopped when Run has returned.
+func (s *Service) Beside(ctx context.Context, fn func(ctx context.Context) error) error {
+	s.besideMu.Lock()
+	if s.life.Err() != nil {
+		s.besideMu.Unlock()
+		return ErrStopped
+	}
+	s.beside.Add(1)
+	s.besideMu.Unlock()
+	defer s.beside.Done()
+	both, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.life, cancel)()
+	err := fn(both)
+	if s.life.Err() != nil && errors.Is(err, context.Canceled) {
+		return ErrStopped
+	}
+	return err
+}
+
+// endBeside ends what works beside the engine, and waits for it.
+func (s *Service) endBeside() {
+	s.besideMu.Lock()
+	s.endLife()
+	s.besideMu.Unlock()
+	s.beside.Wait()
+}
+
 // Rescan looks at the whole folder now and returns when everything found is recorded.
 func (s *Service) Rescan(ctx context.Context) error {
 	return s.Do(ctx, func(ctx context.Context, e *Engine) error {
@@ -154,6 +177,7 @@ func (s *Service) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer s.batches.Wait()
 	defer cancel()
+	defer s.endBeside()
 	if err := s.Engine.Recover(ctx); err != nil {
 		return err
 	}
@@ -267,77 +291,62 @@ func (s *Service) look(ctx context.Context) error {
 	s.waiting = false
 	if s.fullScan {
 		s.show(StateScanning)
-		if err := e.ScanAll(ctx); err != nil {
+		err := e.ScanAll(ctx)
+		s.tell(ctx, DutyRescan, err)
+		if err != nil {
 			return fmt.Errorf("look at the folder: %w", err)
 		}
 		s.fullScan, s.lastFull = false, time.Now()
 		return nil
 	}
 	if e.Dirty() {
+		s.show(StateSyncing) // a change may take long to read
 		return e.Scan(ctx)
 	}
 	return nil
+}
+
+// tell says how a duty ended, if it did.
+func (s *Service) tell(ctx context.Context, d Duty, err error) {
+	if s.Duty != nil && ctx.Err() == nil && !errors.Is(err, ErrWaitJournal) {
+		s.Duty(d, err)
+	}
 }
 
 func (s *Service) late(ctx context.Context) error {
 	if !s.Engine.LateDue() {
 		return nil
 	}
-	return s.Engine.CheckLate(ctx)
+	err := s.Engine.CheckLate(ctx)
+	s.tell(ctx, DutyLate, err)
+	return err
 }
+
+// retryAfter is how soon is tried again what did not work, or could not be looked at.
+const retryAfter = 250 * time.Millisecond
 
 // pause is how long there is nothing to do if nothing happens.
 func (s *Service) pause() time.Duration {
+	switch {
+	case s.paused.Load():
+		return s.FullEvery // resuming wakes
+	case s.err != nil || s.waiting:
+		return retryAfter
+	}
 	wait := time.Until(s.lastFull.Add(s.FullEvery))
 	if due := s.Engine.NextDue(); !due.IsZero() {
 		wait = min(wait, time.Until(due))
 	}
-	if s.err != nil || s.waiting {
-		wait = min(wait, 250*time.Millisecond)
+	if len(s.Engine.dirty) > 0 {
+		wait = min(wait, retryAfter)
 	}
 	return max(wait, time.Millisecond)
-}
-
-func (s *Service) show(st State) {
-	old := s.snapshot.Load()
-	if old.State == st {
-		return
-	}
-	n := *old
-	n.State = st
-	s.snapshot.Store(&n)
-	if s.Changed != nil {
-		s.Changed()
-	}
-}
-
-// publish makes a new snapshot of what is so after a step.
-func (s *Service) publish() {
-	e := s.Engine
-	n := &Snapshot{State: StateIdle, Problems: e.Problems(), Held: e.HeldDeletions(), Joining: e.Joining(), FullScan: s.lastFull}
-	n.Excused = make(map[shoal.Path]string, len(e.Excused()))
-	for p, why := range e.Excused() {
-		n.Excused[p] = why
-	}
-	switch {
-	case s.paused.Load():
-		n.State = StatePaused
-	case s.err != nil:
-		n.State, n.Err = StateError, s.err
-	case s.planned > len(n.Excused) || e.Joining() || s.waiting || n.Held > 0 || len(e.dirty) > 0 || s.fullScan:
-		n.State = StateSyncing
-	}
-	s.snapshot.Store(n)
-	if s.Changed != nil {
-		s.Changed()
-	}
 }
 
 // bringUpToDate plans and applies until nothing more can be done without new content.
 func (s *Service) bringUpToDate(ctx context.Context) error {
 	for {
-		progress, left, err := s.pass(ctx)
-		s.planned = left
+		progress, err := s.pass(ctx)
 		if err != nil || !progress {
 			return err
 		}
@@ -345,30 +354,26 @@ func (s *Service) bringUpToDate(ctx context.Context) error {
 }
 
 // pass goes once through all needs.
-func (s *Service) pass(ctx context.Context) (progress bool, left int, err error) {
+func (s *Service) pass(ctx context.Context) (progress bool, err error) {
 	after := shoal.Path("")
 	for {
 		w, err := s.Engine.Plan(ctx, after)
 		if err != nil {
-			return progress, left, err
+			return progress, err
 		}
 		if w.Ready() {
 			s.show(StateSyncing)
 			n, err := s.Engine.Apply(ctx, w)
 			if err != nil {
-				return progress, left + 1, err
+				return progress, err
 			}
 			progress = progress || n > 0
 		}
-		left += w.Left
 		if s.start(ctx, w.Jobs) {
 			progress = true
 		}
 		if w.More == "" || len(s.running) >= maxBatches {
-			if w.More != "" {
-				left++
-			}
-			return progress, left, nil
+			return progress, nil
 		}
 		after = w.More
 	}

@@ -19,8 +19,6 @@ type Work struct {
 	ops  []workItem
 	Jobs []*Job
 	More shoal.Path // set: the needs go on after this path
-	// Left counts needs of this window that can't be done now: content not at hand, a parent in the way, an open file.
-	Left int
 }
 
 // Ready tells whether there is anything to apply.
@@ -204,6 +202,9 @@ func (e *Engine) need(tx *index.Tx, p shoal.Path) (n need, ok bool, err error) {
 		e.excused[p] = "excluded"
 		return n, false, nil
 	}
+	if n.want != nil && e.excused[p] == "excluded" {
+		delete(e.excused, p) // the rule has gone
+	}
 	if w, busy := e.waits[p]; busy && !e.due(w.next) {
 		return n, false, nil
 	}
@@ -260,7 +261,6 @@ func (e *Engine) findJobs(w *Work, needs []need, planned map[shoal.Path]bool) er
 		if planned[p] {
 			continue
 		}
-		w.Left++
 		if n.want == nil || n.want.Kind != shoal.KindFile || n.item.Ready || e.jobs[p] != nil {
 			continue
 		}

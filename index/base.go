@@ -239,6 +239,28 @@ func (tx *Tx) BasesIn(dir shoal.Path) iter.Seq2[string, *Base] {
 	}
 }
 
+// BasesAfter walks the paths after `after`, in tree order, that have a base; "" begins at the start. The recipes of long files are left out.
+// Nothing may be changed during the walk.
+func (tx *Tx) BasesAfter(after shoal.Path) iter.Seq2[shoal.Path, *Base] {
+	return func(yield func(shoal.Path, *Base) bool) {
+		start := pathKey(after)
+		if len(start) > 0 {
+			start = append(start, 0) // the least key behind
+		}
+		c := tx.bucket(bRows).Cursor()
+		for k, v := c.Seek(start); k != nil; k, v = c.Next() {
+			p := keyPath(k)
+			b, err := tx.rowBase(p, v)
+			if err != nil {
+				panic(damage{err})
+			}
+			if b != nil && !yield(p, b) {
+				return
+			}
+		}
+	}
+}
+
 // rowBase reads only the base of a stored row.
 func (tx *Tx) rowBase(p shoal.Path, data []byte) (*Base, error) {
 	row, err := decodeRow(data)

@@ -79,6 +79,8 @@ type Effects struct {
 	Rival func(f shoal.FolderID, peer shoal.DeviceID)
 	// Status: a newer statement of a device about what it received and applied was stored.
 	Status func(f shoal.FolderID, dev shoal.DeviceID)
+	// Signed: this device's own status was made anew, or could not be.
+	Signed func(f shoal.FolderID, err error)
 	// Fork: a device has signed two histories of one journal. The evidence is kept in the index.
 	Fork func(f shoal.FolderID, fork *index.ForkError)
 	// LeftOut: a peer was wrong twice and is not asked any more for now.

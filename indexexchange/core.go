@@ -300,7 +300,13 @@ func (c *Core) sign(ctx context.Context, id shoal.FolderID) error {
 		return nil // nothing can be said yet; the key comes with the roster, and a change after it
 	}
 	if err != nil {
-		return fmt.Errorf("sign status of folder %s: %w", id, err)
+		err = fmt.Errorf("sign status of folder %s: %w", id, err)
+	}
+	if c.cfg.Effects.Signed != nil {
+		c.cfg.Effects.Signed(id, err)
+	}
+	if err != nil {
+		return err
 	}
 	c.apply(statusNews{folder: id, dev: c.cfg.Device, from: c.cfg.Device})
 	return nil

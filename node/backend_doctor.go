@@ -30,7 +30,7 @@ func (n *Node) Doctor(ctx context.Context) ([]control.Check, error) {
 		}
 	}
 	out = append(out, n.checkNetwork(), checkClock(time.Now()))
-	return out, nil
+	return append(out, n.checkDuties()...), nil
 }
 
 func (n *Node) checkKeys() error {

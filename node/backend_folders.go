@@ -13,6 +13,7 @@ import (
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/folder"
+	"github.com/shoalmesh/shoal/index"
 	"github.com/shoalmesh/shoal/mesh"
 	"github.com/shoalmesh/shoal/node/control"
 )
@@ -34,7 +35,13 @@ func (n *Node) listed(f mesh.Folder) control.Folder {
 		c.Here, c.Path = true, control.Path(e.Path)
 		maps.Copy(c.Settings, e.Options)
 		if run := n.folder(f.ID); run != nil {
-			c.State = control.FolderState(run.snapshot().State)
+			snap := run.snapshot()
+			if err := run.index.View(func(tx *index.Tx) (err error) {
+				c.State, err = stateNow(tx, snap)
+				return err
+			}); err != nil {
+				c.State = control.StateError
+			}
 		}
 	}
 	return c
@@ -127,6 +134,7 @@ func (n *Node) RemoveFolder(ctx context.Context, id shoal.FolderID) error {
 		return err
 	}
 	n.exchange.Notify(id)
+	n.duties.forget(id)
 	// The files stay; only the marker goes, so that the directory is an ordinary one again.
 	if err := os.Remove(markerPath(run.path)); err != nil {
 		n.log.Warn("remove marker", "err", err)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/folder"
 	"github.com/shoalmesh/shoal/index"
 	"github.com/shoalmesh/shoal/node/control"
 )
@@ -77,7 +78,7 @@ func (n *Node) Status(ctx context.Context) (control.Status, error) {
 func (n *Node) folderStatus(f *folderRun) (control.FolderStatus, []control.Problem, error) {
 	snap := f.snapshot()
 	fs := control.FolderStatus{
-		Name: f.name(), ID: f.id.String(), Path: control.Path(f.path), State: control.FolderState(snap.State), Frontier: map[string]shoal.Seq{},
+		Name: f.name(), ID: f.id.String(), Path: control.Path(f.path), Frontier: map[string]shoal.Seq{},
 	}
 	if snap.Err != nil {
 		fs.Error = snap.Err.Error()
@@ -93,12 +94,9 @@ func (n *Node) folderStatus(f *folderRun) (control.FolderStatus, []control.Probl
 		for j, pos := range tx.Frontier() {
 			fs.Frontier[j.String()] = pos.Seq
 		}
-		needs, err := tx.Needs("", 1+len(snap.Excused))
-		if err != nil {
+		var err error
+		if fs.State, err = stateNow(tx, snap); err != nil {
 			return err
-		}
-		if fs.State == control.StateIdle && len(needs) > len(snap.Excused) {
-			fs.State = control.StateSyncing // news that the folder has not looked at yet
 		}
 		fs.CopiesMin = n.copies(tx, fs.NeedFiles == 0)
 		stored, err := tx.Problems()
@@ -108,6 +106,19 @@ func (n *Node) folderStatus(f *folderRun) (control.FolderStatus, []control.Probl
 		return err
 	})
 	return fs, problems, err
+}
+
+// stateNow is what a folder said of itself last, unless news came that it has not looked at yet.
+func stateNow(tx *index.Tx, snap *folder.Snapshot) (control.FolderState, error) {
+	state := control.FolderState(snap.State)
+	if state != control.StateIdle {
+		return state, nil
+	}
+	owes, err := folder.Owes(tx, snap.Excused)
+	if err != nil || owes {
+		return control.StateSyncing, err
+	}
+	return state, nil
 }
 
 // copies counts the devices that are known to hold everything: those that report this very frontier as applied, and this one.

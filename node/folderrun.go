@@ -140,6 +140,7 @@ func (f *folderRun) runOpen(ctx context.Context) error {
 	}
 	svc := folder.NewService(folder.ServiceConfig{
 		Engine: eng, Watcher: w, Fetch: f.fetch, Log: f.log, Changed: f.serviceChanged,
+		Duty: func(d folder.Duty, err error) { f.node.duties.ended(dutyKey{string(d), f.id}, err) },
 	})
 	svc.SetPaused(f.paused())
 	f.current.Store(&openFolder{eng, svc})

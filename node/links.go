@@ -7,6 +7,7 @@ import (
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/blockexchange"
+	"github.com/shoalmesh/shoal/folder"
 	"github.com/shoalmesh/shoal/index"
 	"github.com/shoalmesh/shoal/mesh"
 	"github.com/shoalmesh/shoal/node/control"
@@ -93,11 +94,13 @@ func (n *Node) rememberAddresses() {
 	if len(seen) == 0 {
 		return
 	}
-	if err := n.settings.Update(func(s *settingsDoc) {
+	err := n.settings.Update(func(s *settingsDoc) {
 		for dev, a := range seen {
 			s.Addresses[dev] = a
 		}
-	}); err != nil {
+	})
+	n.duties.ended(dutyKey{name: dutyAddresses}, err)
+	if err != nil {
 		n.log.Warn("save addresses", "err", err)
 	}
 }
@@ -236,7 +239,7 @@ func (n *Node) standing(f shoal.FolderID, tx *index.Tx) (index.Standing, error) 
 	st.Exceptions = make([]index.Exception, len(paths))
 	for i, p := range paths {
 		st.Exceptions[i] = index.Exception{Path: p, Reason: index.ReasonOwed}
-		switch excused[p] {
+		switch folder.Excuse(excused, p) {
 		case "excluded":
 			st.Exceptions[i].Reason = index.ReasonExcluded
 		case "error":

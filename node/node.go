@@ -51,6 +51,7 @@ type Node struct {
 	changed bell // something that a wait may hang on changed
 	stop    context.CancelFunc
 	traffic trafficMeter
+	duties  duties
 	created bool                  // this run made the mesh
 	joining bool                  // this run joined one
 	fatal   atomic.Pointer[error] // why the device had to end
@@ -129,7 +130,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if n.events, err = eventlog.Open(n.cfg.file(eventsFile), time.Now); err != nil {
 		return err
 	}
-	if n.roster, err = rosterfile.Open(n.cfg.file(rosterFile), n.id); err != nil {
+	if n.roster, err = rosterfile.Open(n.cfg.file(rosterFile), n.id, n.duties.told(dutyRoster)); err != nil {
 		return err
 	}
 	fresh := n.roster.State().Mesh() == (shoal.MeshID{})
@@ -211,6 +212,7 @@ func (n *Node) openExchanges() {
 			Changed: n.recordsCame, Proof: n.journalShown,
 			Status: func(shoal.FolderID, shoal.DeviceID) { n.changed.ring() },
 			Fork:   n.forked,
+			Signed: func(f shoal.FolderID, err error) { n.duties.ended(dutyKey{dutyStatus, f}, err) },
 			LeftOut: func(peer shoal.DeviceID, reason error) {
 				n.event(control.Event{Kind: control.EventProblem, Device: n.deviceName(peer), Message: "is not asked for records any more for now: " + reason.Error()})
 			},

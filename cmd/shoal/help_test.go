@@ -75,7 +75,7 @@ func TestListingsPrintOneJSONDocument(t *testing.T) {
 	home := t.TempDir()
 	serveDevice(t, home)
 	for _, args := range [][]string{
-		{"status"}, {"folder", "list"}, {"devices"}, {"devices", "list"}, {"conflicts"}, {"log"}, {"doctor"}, {"version"}, {"wait"},
+		{"status"}, {"folder", "list"}, {"devices"}, {"devices", "list"}, {"conflicts"}, {"log"}, {"doctor"}, {"doctor", "--deep"}, {"version"}, {"wait"},
 		{"invite"}, {"rescan"}, {"folder", "pause", "Shoal"}, {"folder", "add", t.TempDir()},
 	} {
 		t.Run(strings.Join(args, "_"), func(t *testing.T) {

@@ -181,6 +181,14 @@ var scenes = map[string]func(*controltest.Device){
 	"damaged": func(d *controltest.Device) {
 		d.SetChecks(control.Check{Name: "database", State: control.CheckFail, Message: "bucket digests differ", Fix: "shoal doctor --rebuild"})
 	},
+	"healthy": func(d *controltest.Device) { d.SetChecks() },
+	"rotten": func(d *controltest.Device) {
+		d.SetDeep(control.Deep{
+			Files: 3, Bytes: 30, Edited: 1,
+			Damaged:    []control.DeepFinding{{Folder: "Shoal", Path: "a\x1b[31m\xff", Message: "Damaged.", Fix: "Copy it.", Devices: []string{"phone"}}},
+			Unreadable: []control.DeepFinding{{Folder: "Photos", Message: "The root is missing."}},
+		})
+	},
 	"denied": func(d *controltest.Device) {
 		d.Fail("Approve", control.Errorf(control.CodeRefused, "only an owner may admit"))
 	},

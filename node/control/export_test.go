@@ -2,7 +2,7 @@ package control
 
 // Routes are the patterns that the server answers, for tests in package control_test.
 func Routes() []string {
-	patterns := []string{eventsPattern}
+	patterns := []string{eventsPattern, deepPattern}
 	for _, r := range routes {
 		patterns = append(patterns, r.pattern)
 	}

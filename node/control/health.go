@@ -7,6 +7,9 @@ type Health interface {
 	// Doctor runs every check and returns one Check for each, in a fixed order. An error means that it could not examine,
 	// not that something is wrong.
 	Doctor(ctx context.Context) ([]Check, error)
+	// DeepCheck reads every file of every folder on this disk again and says what is not as it was recorded. It changes nothing. It calls
+	// tell very often with how far it is.
+	DeepCheck(ctx context.Context, tell func(DeepProgress)) (Deep, error)
 }
 
 // CheckState is how one check came out.

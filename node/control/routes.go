@@ -18,7 +18,7 @@ type route struct {
 	handle  handler
 }
 
-// routes is everything that the server answers but the stream of events, which is not one document. The page
+// routes is everything that the server answers but the stream of events and the deep check, which are not one document. The page
 // docs/control-api.md names each of them; a test compares.
 var routes = []route{
 	{"GET /v1/status", getStatus},

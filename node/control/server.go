@@ -36,6 +36,7 @@ type Server struct {
 	log     *slog.Logger
 	mux     *http.ServeMux
 	streams chan struct{} // one token for each open stream of events; full: more are refused
+	deep    chan struct{} // a token while a deep check runs
 }
 
 // NewServer makes a server. The backend must be complete. It starts nothing.
@@ -49,11 +50,13 @@ func NewServer(b Backend, log *slog.Logger) (*Server, error) {
 		log:     log,
 		mux:     http.NewServeMux(),
 		streams: make(chan struct{}, maxStreams),
+		deep:    make(chan struct{}, 1),
 	}
 	for _, r := range routes {
 		s.mux.HandleFunc(r.pattern, s.answering(r.handle))
 	}
 	s.mux.HandleFunc(eventsPattern, s.streamEvents)
+	s.mux.HandleFunc(deepPattern, s.streamDeep)
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, notFoundf("there is no %s %s", r.Method, r.URL.Path))
 	})

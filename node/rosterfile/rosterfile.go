@@ -27,23 +27,28 @@ const maxFile = 1 << 30
 
 // Store is a roster and its file.
 type Store struct {
-	id *mesh.Identity
+	id    *mesh.Identity
+	saved func(error) // told how each save ended
 
 	mu      sync.Mutex
-	file    *os.File                            // guarded by mu; open for appending
+	file    *os.File                            // guarded by mu
+	size    int64                               // guarded by mu; of the statements in the file: the next are written there
 	roster  *mesh.Roster                        // guarded by mu
-	written map[[32]byte]bool                   // guarded by mu; SHA-256 of the statements in the file
+	written map[[32]byte]bool                   // guarded by mu; SHA-256 of the statements that are durable in the file
 	state   *mesh.State                         // guarded by mu; of roster
 	keys    map[shoal.FolderID]*mesh.FolderKeys // guarded by mu; of state
 }
 
-// Open reads the file at path, or begins an empty one. id opens names and keys.
-func Open(path string, id *mesh.Identity) (*Store, error) {
+// Open reads the file at path, or begins an empty one. id opens names and keys. saved is told how each save ended, with the store locked; nil for nobody.
+func Open(path string, id *mesh.Identity, saved func(error)) (*Store, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open roster: %w", err)
 	}
-	s := &Store{id: id, file: f, roster: mesh.NewRoster(), written: map[[32]byte]bool{}}
+	if saved == nil {
+		saved = func(error) {}
+	}
+	s := &Store{id: id, saved: saved, file: f, roster: mesh.NewRoster(), written: map[[32]byte]bool{}}
 	if err := s.load(); err != nil {
 		return nil, errors.Join(fmt.Errorf("read roster %s: %w", path, err), f.Close())
 	}
@@ -75,11 +80,8 @@ func (s *Store) load() error {
 		s.written[sha256.Sum256(raw)] = true
 		good += n
 	}
-	if err := s.file.Truncate(int64(good)); err != nil {
-		return err
-	}
-	_, err = s.file.Seek(int64(good), io.SeekStart)
-	return err
+	s.size = int64(good)
+	return s.file.Truncate(s.size)
 }
 
 // next returns the first statement in data and its length with header; 0 when there is none that is whole.
@@ -99,38 +101,53 @@ func next(data []byte) (raw []byte, n int) {
 }
 
 // Update changes the roster and makes what was added durable before it returns. When fn fails nothing is saved, but what it
-// added to the roster stays in memory until the next Update.
+// added to the roster stays in memory until the next Update saves it.
 func (s *Store) Update(fn func(r *mesh.Roster) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	before := s.roster.Count()
 	err := fn(s.roster)
-	if s.roster.Count() == before {
+	if s.roster.Count() == len(s.written) {
 		return err
 	}
 	return errors.Join(err, s.save())
 }
 
-// save appends the statements that the file lacks, and syncs.
+// save makes the statements durable that the file lacks. When it fails they are written again, at the same place, by the next save.
 func (s *Store) save() error {
+	err := s.append()
+	if err != nil {
+		err = fmt.Errorf("save roster: %w", err)
+	}
+	s.saved(err)
+	if err == nil {
+		s.evaluate()
+	}
+	return err
+}
+
+func (s *Store) append() error {
 	var out []byte
+	var fresh [][32]byte
 	for _, raw := range s.roster.Statements() {
 		h := sha256.Sum256(raw)
 		if s.written[h] {
 			continue
 		}
-		s.written[h] = true
+		fresh = append(fresh, h)
 		out = binary.BigEndian.AppendUint32(out, uint32(len(raw)))
 		out = binary.BigEndian.AppendUint32(out, crc32.ChecksumIEEE(raw))
 		out = append(out, raw...)
 	}
-	if _, err := s.file.Write(out); err != nil {
-		return fmt.Errorf("save roster: %w", err)
+	if _, err := s.file.WriteAt(out, s.size); err != nil {
+		return err
 	}
 	if err := s.file.Sync(); err != nil {
-		return fmt.Errorf("save roster: %w", err)
+		return err
 	}
-	s.evaluate()
+	s.size += int64(len(out))
+	for _, h := range fresh {
+		s.written[h] = true
+	}
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -105,9 +106,12 @@ func (s *Store) Get() Settings {
 
 func clone(s Settings) Settings {
 	s.Folders = slices.Clone(s.Folders)
+	for i := range s.Folders {
+		s.Folders[i].Options = maps.Clone(s.Folders[i].Options)
+	}
 	addrs := make(map[string][]string, len(s.Addresses))
 	for k, v := range s.Addresses {
-		addrs[k] = v
+		addrs[k] = slices.Clone(v)
 	}
 	s.Addresses = addrs
 	return s

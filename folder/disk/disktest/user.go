@@ -308,6 +308,29 @@ type Node struct {
 	Target  string // of a symlink
 }
 
+// Rot flips a bit of the content of the file p on the disk itself, as a failing disk does: no time changes.
+func (f *FS) Rot(p string, off int64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n, err := f.walk(p)
+	if err != nil {
+		return wrap("rot", p, err)
+	}
+	n = f.edit(n.ino)
+	flip := func(c *content) {
+		var b [1]byte
+		if _, err := c.readAt(b[:], off); err == nil {
+			b[0] ^= 1
+			c.writeAt(b[:], off)
+		}
+	}
+	flip(&n.content)
+	if n.durable != nil {
+		flip(&n.durable.content)
+	}
+	return nil
+}
+
 // Tree returns everything on the disk in tree order, whatever its permissions, without the root and ".shoal".
 func (u User) Tree() []Node { return u.Under("") }
 

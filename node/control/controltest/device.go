@@ -37,6 +37,7 @@ type Device struct {
 	requests  []control.Request
 	conflicts []control.Conflict
 	checks    []control.Check
+	deep      control.Deep
 	owed      []control.Owed
 	events    []control.Event
 	// what was asked of it
@@ -80,6 +81,7 @@ func New(dir string) *Device {
 				Address: "/ip4/192.168.1.5/tcp/4001", Folders: map[string]control.Need{"Shoal": {}},
 			}},
 		},
+		deep: control.Deep{Files: 1234, Bytes: 6 << 30, Edited: 2},
 		checks: []control.Check{
 			{Name: "keys", State: control.CheckOK, Message: "readable by you only"},
 			{Name: "watch limits", State: control.CheckWarn, Message: "8,192 watches for 9,000 directories", Fix: "raise fs.inotify.max_user_watches"},
@@ -237,6 +239,21 @@ func (d *Device) Wait(_ context.Context, spec control.WaitSpec) ([]control.Owed,
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Clone(d.owed), d.called("Wait", spec.Timeout, spec.Peers)
+}
+
+// SetDeep sets what DeepCheck answers.
+func (d *Device) SetDeep(found control.Deep) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.deep = found
+}
+
+// DeepCheck implements control.Health: it answers at once.
+func (d *Device) DeepCheck(_ context.Context, tell func(control.DeepProgress)) (control.Deep, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	tell(control.DeepProgress{Folder: "Shoal", Files: d.deep.Files, Bytes: d.deep.Bytes, TotalFiles: d.deep.Files, TotalBytes: d.deep.Bytes})
+	return d.deep, d.failures["DeepCheck"]
 }
 
 // Doctor implements control.Health.
