@@ -16,6 +16,7 @@ import (
 	"sync"
 
 	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/crashpoint"
 	"github.com/shoalmesh/shoal/mesh"
 )
 
@@ -127,9 +128,11 @@ func (s *Store) save() error {
 	if _, err := s.file.Write(out); err != nil {
 		return fmt.Errorf("save roster: %w", err)
 	}
+	crashpoint.Here("roster: written")
 	if err := s.file.Sync(); err != nil {
 		return fmt.Errorf("save roster: %w", err)
 	}
+	crashpoint.Here("roster: synced")
 	s.evaluate()
 	return nil
 }
