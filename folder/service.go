@@ -338,8 +338,14 @@ func (s *Service) bringUpToDate(ctx context.Context) error {
 	for {
 		progress, left, err := s.pass(ctx)
 		s.planned = left
-		if err != nil || !progress {
+		switch {
+		case err != nil:
 			return err
+		case progress:
+		case left == 0 && len(s.running) == 0 && s.Engine.Untidy():
+			return s.Engine.Tidy()
+		default:
+			return nil
 		}
 	}
 }
