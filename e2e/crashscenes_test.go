@@ -53,6 +53,16 @@ func (d *device) ended(t *testing.T, alive func() error) (died bool) {
 	return died
 }
 
+// again starts the daemon without what its environment told it, after it died, or lived on though it might still die later.
+func (d *device) again(t *testing.T) {
+	t.Helper()
+	if d.Running() {
+		_ = d.Kill() // unless it dies by itself just now
+	}
+	d.Env = nil
+	d.up(t)
+}
+
 // inOrder holds that no device has anything to complain of, nor anything left over from a crash.
 func inOrder(t *testing.T, devices ...*device) {
 	t.Helper()
@@ -84,10 +94,7 @@ func playCreate(t *testing.T, l *crashLane, env ...string) (died bool) {
 	d.Env = env
 	check(t, d.Start())
 	died = d.ended(t, func() error { return alone1(t, d) })
-	if died {
-		d.Env = nil
-		d.up(t)
-	}
+	d.again(t)
 	eventually(t, "the device is idle", func() error { return alone1(t, d) })
 	if got := d.at(t).read("kept"); got != proved("kept", 100) {
 		t.Errorf("the file holds %d bytes of something else", len(got))
@@ -135,6 +142,8 @@ func playJoin(t *testing.T, l *crashLane, env ...string) (died bool) {
 	if died {
 		d.Env = nil
 		joinAgain(t, a, d)
+	} else {
+		d.again(t)
 	}
 	eventually(t, "the joined device is up to date", same)
 	tree := settle(t, a, d)
@@ -216,10 +225,7 @@ func playRound(t *testing.T, l *crashLane, env ...string) (died bool) {
 	noHalves(t, b)
 	l.round++
 	before(a.at(t, fmt.Sprintf("round %03d", l.round))) // of the next
-	if died {
-		b.Env = nil
-		b.up(t)
-	}
+	b.again(t)
 	tree := settle(t, a, b)
 	holdsRound(t, b, dir)
 	if n := ownRecords(t, b) - recorded; n != 3 {
