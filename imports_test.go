@@ -34,6 +34,8 @@ type room struct {
 var rooms = []room{
 	{pkg: "", only: true, reason: "the shared words import nothing of ours, so that everybody can use them"},
 
+	{pkg: "crashpoint", only: true, reason: "ground: a name for a moment, which everybody may give; it imports nothing of ours, not even the shared words"},
+
 	{pkg: "block", reason: "floor 0: blocks know neither devices nor records"},
 	{pkg: "conflict", only: true, reason: "floor 0: who wins is decided from the records alone"},
 	{pkg: "mesh", reason: "floor 0: trust is decided from signed statements alone"},
@@ -61,6 +63,7 @@ var rooms = []room{
 		imports: "block block/packstore conflict mesh index p2p folder folder/disk folder/ignore folder/watch indexexchange blockexchange vault history share",
 		reason:  "floor 5: builds everything below from a config",
 	},
+	{pkg: "node/durable", only: true, reason: "a file is replaced without knowing what is in it"},
 	{pkg: "node/control", only: true, reason: "the control API is words over a socket: the program and scripts use it without linking the engine"},
 
 	{pkg: "gateway", imports: "node node/control", planned: true, reason: "floor 6: people reach the device through node"},
@@ -204,7 +207,9 @@ func roomOf(pkg string) (room, bool) {
 func (r room) allows(s source, imported string) bool {
 	switch {
 	case imported == "" || imported == s.pkg:
-		return true
+		return s.pkg != "crashpoint"
+	case imported == "crashpoint":
+		return s.pkg != "" // the shared words have no moments
 	case testOnly(imported):
 		// What a test file may borrow: doubles of its own hall and of every hall that it stands on.
 		return (s.test || testOnly(s.pkg)) && (hall(imported) == hall(s.pkg) || r.standsOn(hall(imported)))
@@ -234,6 +239,9 @@ func TestTheRulesCanFail(t *testing.T) {
 	}{
 		{"everybody may use the shared words", code("conflict"), "", true},
 		{"the shared words use nobody", code(""), "block", false},
+		{"everybody may name a moment", code("index/kv"), "crashpoint", true},
+		{"the shared words name no moments", code(""), "crashpoint", false},
+		{"what names moments uses nobody", code("crashpoint"), "", false},
 		{"a floor may use a lower one", code("index"), "conflict", true},
 		{"a floor may not use a higher one", code("conflict"), "index", false},
 		{"a floor may not use its own level", code("indexexchange"), "blockexchange", false},

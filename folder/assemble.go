@@ -10,6 +10,7 @@ import (
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/block"
+	"github.com/shoalmesh/shoal/crashpoint"
 	"github.com/shoalmesh/shoal/folder/disk"
 	"github.com/shoalmesh/shoal/index"
 )
@@ -34,8 +35,13 @@ type Job struct {
 }
 
 func (e *Engine) newJob(p shoal.Path, want *index.State) *Job {
+	return &Job{Path: p, want: want, e: e, recipe: want.Recipe, temp: e.tempOf(p, want)}
+}
+
+// tempOf is the name under which a content is assembled. It follows from path and content, so that a restart finds what is there already.
+func (e *Engine) tempOf(p shoal.Path, want *index.State) string {
 	id := e.Keys.Digest("temporary name", []byte(p), want.Content[:])
-	return &Job{Path: p, want: want, e: e, recipe: want.Recipe, temp: fmt.Sprintf("%s/%x", tmpDir, id[:16])}
+	return fmt.Sprintf("%s/%x", tmpDir, id[:16])
 }
 
 // Size returns the size of the file, in bytes.
@@ -147,6 +153,7 @@ func (j *Job) openTemp(size int64) (resumed bool, err error) {
 		}
 	}
 	j.file, err = fsys.Create(j.temp, size, 0o600)
+	crashpoint.Here("assemble: temporary file made")
 	return false, err
 }
 
@@ -227,6 +234,7 @@ func (j *Job) put(id block.ID, data []byte) error {
 		}
 	}
 	delete(j.missing, id)
+	crashpoint.Here("assemble: block written")
 	return nil
 }
 
@@ -254,6 +262,7 @@ func (j *Job) close() error {
 	}
 	err := j.file.Close()
 	j.file = nil
+	crashpoint.Here("assemble: closed")
 	return err
 }
 

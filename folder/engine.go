@@ -72,6 +72,7 @@ type Engine struct {
 	active    *activeJobs             // jobs that may already serve blocks
 	serial    uint64                  // makes names in .shoal unique within a run
 	canRecord bool
+	untidy    bool // contents may lie in the temporary folder that nobody wants any more
 }
 
 // New makes the engine of a folder whose root carries our marker. Recover must be called before anything else.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/block"
+	"github.com/shoalmesh/shoal/crashpoint"
 	"github.com/shoalmesh/shoal/folder/disk"
 	"github.com/shoalmesh/shoal/index"
 )
@@ -36,10 +37,12 @@ func (e *Engine) toHistory(aside string, p shoal.Path, b *index.Base) error {
 	if err := e.FS.Mkdir(day, 0o700); err != nil && !isExist(err) {
 		return fmt.Errorf("make a folder in history: %w", err)
 	}
+	crashpoint.Here("history: to be moved")
 	at := day + "/" + historyName(now, e.unique(), p.Name())
 	if err := e.FS.Rename(aside, at); err != nil {
 		return fmt.Errorf("move %s to history: %w", p, err)
 	}
+	crashpoint.Here("history: moved")
 	if b.Kind != shoal.KindFile {
 		return nil
 	}

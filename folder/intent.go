@@ -2,13 +2,13 @@ package folder
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"encoding/gob"
 	"fmt"
 	"hash/crc32"
 
 	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/crashpoint"
 	"github.com/shoalmesh/shoal/folder/disk"
 	"github.com/shoalmesh/shoal/folder/plan"
 	"github.com/shoalmesh/shoal/index"
@@ -21,8 +21,9 @@ type intent struct {
 	Path    shoal.Path
 	From    shoal.Path
 	Temp    string
+	Aside   string      // where what is taken from Path goes, on its way to history
 	NewStat disk.Stat   // of what is about to appear at Path; its inode tells whether it did
-	New     *index.Base // the base that follows; nil when something else is about to stand there
+	New     *index.Base // the base that follows; nil when the place is only cleared for something else
 	Old     *index.Base // what is taken away
 	OldFrom *index.Base // Move: what left From
 }
@@ -36,7 +37,7 @@ func (e *Engine) writeIntents(items []*workItem) error {
 		if it.Kind == plan.Adopt {
 			continue
 		}
-		in := intent{Kind: it.Kind, Path: it.Path, From: it.From, Temp: it.temp, Old: slim(it.base)}
+		in := intent{Kind: it.Kind, Path: it.Path, From: it.From, Temp: it.temp, Aside: it.aside, Old: slim(it.base)}
 		where := it.temp
 		if it.Kind == plan.Move {
 			where = string(it.From)
@@ -49,10 +50,10 @@ func (e *Engine) writeIntents(items []*workItem) error {
 			}
 			in.NewStat = st
 		}
-		if it.want != nil {
-			in.New = slim(index.BaseOf(it.want, statOf(in.NewStat)))
+		if it.Kind == plan.Remove || it.Kind == plan.Rmdir {
+			in.New = it.gone()
 		} else {
-			in.New = goneBase(it.goneVersion)
+			in.New = slim(index.BaseOf(it.want, statOf(in.NewStat)))
 		}
 		list = append(list, in)
 	}
@@ -85,14 +86,17 @@ func writeDurably(fsys disk.FS, p string, data []byte) error {
 	if err != nil {
 		return err
 	}
+	crashpoint.Here("intents: created")
 	if _, err := f.WriteAt(data, 0); err != nil {
 		_ = f.Close()
 		return err
 	}
+	crashpoint.Here("intents: to be synced")
 	if err := f.Sync(); err != nil {
 		_ = f.Close()
 		return err
 	}
+	crashpoint.Here("intents: synced")
 	if err := f.Close(); err != nil {
 		return err
 	}
@@ -103,6 +107,7 @@ func (e *Engine) clearIntents() error {
 	if err := e.FS.Remove(intentFile); err != nil && !isNotExist(err) {
 		return err
 	}
+	crashpoint.Here("intents: removed")
 	return nil
 }
 
@@ -122,113 +127,4 @@ func (e *Engine) readIntents() ([]intent, error) {
 		return nil, nil
 	}
 	return list, nil
-}
-
-// Recover looks at what the last run left behind. It must be called before the first scan and before records from others are
-// accepted: only then what stands on disk can be told from what a user did meanwhile.
-func (e *Engine) Recover(ctx context.Context) error {
-	list, err := e.readIntents()
-	if err != nil {
-		return fmt.Errorf("read the intents of the last run: %w", err)
-	}
-	if len(list) > 0 {
-		err := e.Index.Update(ctx, func(tx *index.Tx) error {
-			for i := range list {
-				if err := e.recoverOne(tx, &list[i]); err != nil {
-					return fmt.Errorf("recover %s: %w", list[i].Path, err)
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return e.clearIntents()
-}
-
-// recoverOne completes the base of an operation that was done, and leaves the base of one that was not.
-func (e *Engine) recoverOne(tx *index.Tx, in *intent) error {
-	now, err := tx.Base(in.Path)
-	if err != nil {
-		return err
-	}
-	if sameBase(now, in.New) {
-		return e.keepSwappedOut(in)
-	}
-	st, err := e.FS.Lstat(string(in.Path))
-	there := err == nil
-	if err != nil && !isNotExist(err) {
-		return err
-	}
-	switch in.Kind {
-	case plan.Remove, plan.Rmdir:
-		if there {
-			return nil
-		}
-		return tx.SetBase(in.Path, in.New)
-	case plan.Mkdir, plan.SetMeta:
-		if !there || st.Kind != in.New.Kind || in.Kind == plan.SetMeta && !metaIs(st, in.New) {
-			return nil
-		}
-		return tx.SetBase(in.Path, e.recovered(tx, in, st))
-	}
-	if !there || !st.Same(in.NewStat) {
-		return nil
-	}
-	if err := e.keepSwappedOut(in); err != nil {
-		return err
-	}
-	if in.Kind == plan.Move {
-		if v, err := e.goneVersion(tx, in.From); err != nil {
-			return err
-		} else if err := tx.SetBase(in.From, goneBase(v)); err != nil {
-			return err
-		}
-	}
-	return tx.SetBase(in.Path, e.recovered(tx, in, st))
-}
-
-func sameBase(a, b *index.Base) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return a.Kind == b.Kind && a.Content == b.Content && a.Version.Equal(b.Version)
-}
-
-func metaIs(st disk.Stat, b *index.Base) bool {
-	return (b.Kind == shoal.KindSymlink || st.Mode == b.Mode) && (b.Kind == shoal.KindFolder || st.MTime == b.MTime)
-}
-
-// recovered is the base of what an operation put at a path: as it is now if nobody touched it since, else as it was put, so that the
-// next scan sees the difference.
-func (e *Engine) recovered(tx *index.Tx, in *intent, st disk.Stat) *index.Base {
-	b := *in.New
-	if b.Kind == shoal.KindFolder {
-		b.Mode = st.Mode
-	}
-	if b.Kind == shoal.KindFolder || st.Size == in.NewStat.Size && st.MTime == b.MTime {
-		b.Stat = statOf(st)
-	}
-	if b.Kind == shoal.KindFile && b.Recipe == nil {
-		b.Recipe, _, _ = tx.Recipe(b.Content)
-		for _, old := range []*index.Base{in.Old, in.OldFrom} {
-			if b.Recipe == nil && old != nil && old.Content == b.Content {
-				b.Recipe = old.Recipe
-			}
-		}
-	}
-	return &b
-}
-
-// keepSwappedOut saves what an exchange took out and a crash left in the temporary folder.
-func (e *Engine) keepSwappedOut(in *intent) error {
-	if in.Kind != plan.Swap || in.Temp == "" || in.Old == nil {
-		return nil
-	}
-	st, err := e.FS.Lstat(in.Temp)
-	if err != nil || st.Same(in.NewStat) {
-		return nil
-	}
-	return e.toHistory(in.Temp, in.Path, in.Old)
 }

@@ -3,6 +3,8 @@ package folder
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/shoalmesh/shoal"
@@ -158,6 +160,13 @@ func (a *activeJobs) remove(j *Job) {
 	delete(a.set, j)
 }
 
+func (a *activeJobs) all() []*Job {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Collect(maps.Keys(a.set))
+}
+
+// jobs are those whose file may hold a part of what others ask for.
 func (a *activeJobs) jobs() []*Job {
 	a.mu.Lock()
 	defer a.mu.Unlock()

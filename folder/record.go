@@ -8,6 +8,7 @@ import (
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/block"
 	"github.com/shoalmesh/shoal/conflict"
+	"github.com/shoalmesh/shoal/crashpoint"
 	"github.com/shoalmesh/shoal/index"
 )
 
@@ -108,6 +109,7 @@ func (e *Engine) commit(ctx context.Context, group []*sight) error {
 		return e.refuse(ctx, group)
 	}
 	var d *drafts
+	crashpoint.Here("record: to be written")
 	err := e.Index.Update(ctx, func(tx *index.Tx) error {
 		d = &drafts{e: e, tx: tx, moved: map[shoal.Path]shoal.Path{}, touched: map[shoal.Path]bool{}}
 		for _, s := range group {
@@ -124,6 +126,7 @@ func (e *Engine) commit(ctx context.Context, group []*sight) error {
 		_, err := d.write()
 		return err
 	})
+	crashpoint.Here("record: written")
 	if err == nil {
 		for _, list := range [][]draft{d.keeps, d.hides} {
 			for i := range list {

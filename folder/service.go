@@ -347,10 +347,25 @@ func (s *Service) pause() time.Duration {
 func (s *Service) bringUpToDate(ctx context.Context) error {
 	for {
 		progress, err := s.pass(ctx)
-		if err != nil || !progress {
+		switch {
+		case err != nil:
 			return err
+		case progress:
+		case len(s.running) == 0 && s.Engine.Untidy() && s.nothingNeeded():
+			return s.Engine.Tidy()
+		default:
+			return nil
 		}
 	}
+}
+
+func (s *Service) nothingNeeded() (yes bool) {
+	err := s.Engine.Index.View(func(tx *index.Tx) error {
+		paths, err := tx.Needs("", 1)
+		yes = len(paths) == 0
+		return err
+	})
+	return err == nil && yes
 }
 
 // pass goes once through all needs.

@@ -33,6 +33,8 @@ type workItem struct {
 	job  *Job
 	temp string // Put, Swap: where the new thing is
 
+	aside string // Remove, Swap: where what is taken away goes on its way to history
+
 	again bool // an operation of the same batch on this path comes before it
 
 	// goneVersion is what an empty place here shows: set when nothing is wanted.
@@ -278,6 +280,7 @@ func (e *Engine) findJobs(w *Work, needs []need, planned map[shoal.Path]bool) er
 func (e *Engine) dropJob(p shoal.Path) {
 	if job := e.jobs[p]; job != nil {
 		job.abandoned.Store(true)
+		e.untidy = true
 		e.active.remove(job)
 		delete(e.jobs, p)
 	}

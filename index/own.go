@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/crashpoint"
 )
 
 const metaOwn = "own" // number of the own journal that was written last
@@ -96,6 +97,7 @@ func (tx *Tx) openJournal(continues shoal.Dot) error {
 		tx.putJournal(j)
 		tx.bucket(bMeta).Put([]byte(metaOwn), journalKey(j.number))
 		tx.startWriting(j.number)
+		tx.after = append(tx.after, func() { crashpoint.Here("journal: opened") })
 		return nil
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/crashpoint"
 	"github.com/shoalmesh/shoal/index"
 )
 
@@ -218,7 +219,10 @@ func (s *Session) view(ctx context.Context, k journalKey, fn func(*index.Tx) err
 	if err != nil || !secret {
 		return err
 	}
-	return f.Update(ctx, func(tx *index.Tx) error { return tx.MarkShared() })
+	crashpoint.Here("journal: to be marked as shared")
+	err = f.Update(ctx, func(tx *index.Tx) error { return tx.MarkShared() })
+	crashpoint.Here("journal: marked as shared")
+	return err
 }
 
 // serve answers an ask.

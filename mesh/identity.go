@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/shoalmesh/shoal/crashpoint"
 )
 
 // Identity is one device's secret: its Ed25519 key, which is its name and signs, and its HPKE key, which opens envelopes.
@@ -106,9 +108,11 @@ func replaceFile(path string, data []byte) error {
 		return err
 	}
 	_, err = tmp.Write(data)
+	crashpoint.Here("device key: written")
 	if err == nil {
 		err = tmp.Sync()
 	}
+	crashpoint.Here("device key: synced")
 	err = errors.Join(err, tmp.Close())
 	if err == nil {
 		err = os.Rename(tmp.Name(), path)
@@ -116,5 +120,8 @@ func replaceFile(path string, data []byte) error {
 	if err != nil {
 		return errors.Join(err, os.Remove(tmp.Name()))
 	}
-	return syncDir(dir)
+	crashpoint.Here("device key: renamed")
+	err = syncDir(dir)
+	crashpoint.Here("device key: name synced")
+	return err
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/shoalmesh/shoal/index"
 	"github.com/shoalmesh/shoal/mesh"
 	"github.com/shoalmesh/shoal/node/control"
+	"github.com/shoalmesh/shoal/node/durable"
 )
 
 // proofWait is how long a device waits for a peer to show the head of its own journal before it begins a new one.
@@ -330,7 +331,7 @@ func readMarker(root string) (marker, error) {
 	return m, json.Unmarshal(data, &m)
 }
 
-// writeMarker makes root a folder of this device.
+// writeMarker makes root a folder of this device. The marker is durable before the settings name the folder.
 func writeMarker(root string, id shoal.FolderID, dev shoal.DeviceID) error {
 	if err := os.MkdirAll(filepath.Join(root, shoal.ReservedName), 0o700); err != nil {
 		return err
@@ -339,5 +340,5 @@ func writeMarker(root string, id shoal.FolderID, dev shoal.DeviceID) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(markerPath(root), append(data, '\n'), 0o600)
+	return durable.Replace(markerPath(root), append(data, '\n'))
 }

@@ -154,6 +154,15 @@ func (f *folderRun) service() (*folder.Service, error) {
 	return nil, control.Errorf(control.CodeFailed, "the folder is starting: try again")
 }
 
+// checkFirstRoot is checkNewRoot for the first folder of a home that is in no mesh yet: a crash in an earlier first run may have left this device's own
+// marker there, and the settings may name the folder.
+func (n *Node) checkFirstRoot(dir string) error {
+	if m, err := readMarker(dir); err == nil && m.Device == n.self().String() {
+		return nil
+	}
+	return checkNewRoot(dir, n.cfg.Home, nil)
+}
+
 // checkNewRoot refuses a directory that can't become a folder: inside another one or around it, or around the home.
 func checkNewRoot(dir, home string, others []settings.Folder) error {
 	if !filepath.IsAbs(dir) {

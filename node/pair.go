@@ -13,6 +13,7 @@ import (
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/mesh"
 	"github.com/shoalmesh/shoal/node/control"
+	"github.com/shoalmesh/shoal/node/durable"
 	"github.com/shoalmesh/shoal/p2p"
 )
 
@@ -32,7 +33,7 @@ func (n *Node) create() error {
 	if dir == "" {
 		return control.Errorf(control.CodeUsage, "say which folder to keep: shoal up DIR")
 	}
-	if err := checkNewRoot(dir, n.cfg.Home, nil); err != nil {
+	if err := n.checkFirstRoot(dir); err != nil {
 		return err
 	}
 	entropy := make([]byte, 32)
@@ -66,7 +67,7 @@ func (n *Node) create() error {
 	}
 	if err := n.settings.Update(func(s *settingsDoc) {
 		s.Name = n.cfg.Name
-		s.Folders = append(s.Folders, settingsFolder(id, dir, true))
+		s.Folders = []settingsFolderDoc{settingsFolder(id, dir, true)}
 	}); err != nil {
 		return err
 	}
@@ -93,7 +94,7 @@ func (n *Node) keepPhrase(words string) error {
 	if seen {
 		return nil
 	}
-	return os.WriteFile(n.cfg.file(phraseFile), []byte(words+"\n"), 0o600)
+	return durable.Replace(n.cfg.file(phraseFile), []byte(words+"\n"))
 }
 
 // join asks the device behind a code or ticket to be admitted, and takes over what it gives.
@@ -103,7 +104,7 @@ func (n *Node) join(ctx context.Context) error {
 		dir = n.cfg.DefaultDir
 	}
 	if dir != "" {
-		if err := checkNewRoot(dir, n.cfg.Home, nil); err != nil {
+		if err := n.checkFirstRoot(dir); err != nil {
 			return err
 		}
 	}
@@ -138,7 +139,7 @@ func (n *Node) join(ctx context.Context) error {
 func (n *Node) takeFirstFolder(w welcome, dir string) error {
 	id, err := shoal.ParseFolderID(w.Folder)
 	if err != nil || dir == "" {
-		return n.settings.Update(func(s *settingsDoc) { s.Name, s.Addresses = n.cfg.Name, w.Addresses })
+		return n.settings.Update(func(s *settingsDoc) { s.Name, s.Addresses, s.Folders = n.cfg.Name, w.Addresses, nil })
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return control.Errorf(control.CodeFailed, "can't make the folder %s: %w", dir, err)
@@ -148,7 +149,7 @@ func (n *Node) takeFirstFolder(w welcome, dir string) error {
 	}
 	return n.settings.Update(func(s *settingsDoc) {
 		s.Name, s.Addresses = n.cfg.Name, w.Addresses
-		s.Folders = append(s.Folders, settingsFolder(id, dir, false))
+		s.Folders = []settingsFolderDoc{settingsFolder(id, dir, false)}
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 
 	"github.com/shoalmesh/shoal/block"
+	"github.com/shoalmesh/shoal/crashpoint"
 )
 
 // smallRecord is up to where copying a record is cheaper than a second write.
@@ -38,6 +39,7 @@ func (s *Store) append(ctx context.Context, r *record, sealed []byte) (place, er
 	}
 	_, err := s.out.WriteAt(s.buf, s.end)
 	if err == nil && len(rest) > 0 {
+		crashpoint.Here("pack: half a record written")
 		_, err = s.out.WriteAt(rest, s.end+int64(len(s.buf)))
 	}
 	if err != nil {
@@ -45,6 +47,7 @@ func (s *Store) append(ctx context.Context, r *record, sealed []byte) (place, er
 		return place{}, errors.Join(err, s.out.Truncate(s.end))
 	}
 	s.end += r.size()
+	crashpoint.Here("pack: record written")
 	return at, nil
 }
 
@@ -55,6 +58,7 @@ func (s *Store) appendDeletion(ctx context.Context, k block.Key, gone place) err
 	if err != nil {
 		return err
 	}
+	crashpoint.Here("pack: deletion written")
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.table.addDeletion(at.pack, gone)
@@ -87,7 +91,9 @@ func (s *Store) Sync(ctx context.Context) error {
 		return err
 	}
 
+	crashpoint.Here("pack: to be synced")
 	err = out.Sync()
+	crashpoint.Here("pack: synced")
 
 	s.write.Lock()
 	defer s.write.Unlock()
@@ -112,6 +118,7 @@ func (s *Store) syncOut() error {
 		return s.broken
 	}
 	s.synced = s.end
+	crashpoint.Here("pack: synced for the index")
 	return nil
 }
 
@@ -136,6 +143,7 @@ func (s *Store) commitTable() error {
 	if err := s.index.commit(s.table.newSpaces, changes, packs, s.table.dropped); err != nil {
 		return fmt.Errorf("write index: %w", err)
 	}
+	crashpoint.Here("pack: index written")
 	s.mu.Lock()
 	s.table.committed()
 	s.mu.Unlock()
@@ -149,6 +157,7 @@ func (s *Store) rotate() error {
 		return fmt.Errorf("end pack %s: %w", packName(s.current.number), err)
 	}
 	s.synced = 0
+	crashpoint.Here("pack: end cut off")
 	if err := s.commit(); err != nil {
 		return err
 	}
@@ -170,12 +179,15 @@ func (s *Store) begin(number uint32) error {
 	if err != nil {
 		return fmt.Errorf("create pack: %w", err)
 	}
+	crashpoint.Here("pack: created")
 	if _, err = f.WriteAt(head.encode(), 0); err == nil {
 		err = f.Sync()
 	}
+	crashpoint.Here("pack: header synced")
 	if err == nil {
 		err = s.files.syncDir()
 	}
+	crashpoint.Here("pack: name synced")
 	if err != nil {
 		return errors.Join(fmt.Errorf("begin pack %s: %w", name, err), f.Close(), ignoreMissing(s.files.remove(name)))
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/shoalmesh/shoal/crashpoint"
 )
 
 // isEnd tells whether err says that a file ended early.
@@ -139,6 +141,7 @@ func (s *Store) copyBlock(ctx context.Context, n uint32, r *found) error {
 		return err
 	}
 	s.note(r.key, copies[0], located{sealed: r.key.Sealed, place: at, length: r.length})
+	crashpoint.Here("pack: block copied")
 	return nil
 }
 
@@ -167,14 +170,17 @@ func (s *Store) retire(n uint32) error {
 	if err := s.commit(); err != nil {
 		return err
 	}
+	crashpoint.Here("pack: retired in the index")
 	s.handles.drop(n) // some systems do not remove open files
 	if err := ignoreMissing(s.files.remove(packName(n))); err != nil {
 		return err
 	}
+	crashpoint.Here("pack: removed")
 	s.handles.drop(n) // a reader may have opened it in between
 	if err := s.files.syncDir(); err != nil {
 		return err
 	}
+	crashpoint.Here("pack: removal synced")
 	s.mu.Lock()
 	s.table.drop(n)
 	s.mu.Unlock()

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/shoalmesh/shoal/crashpoint"
 )
 
 // open is Open behind the door to the disk. An index that turns out unusable is built again, once.
@@ -103,6 +105,7 @@ func (s *Store) removeRetired(sizes map[uint32]int64) error {
 		if err := ignoreMissing(s.files.remove(packName(n))); err != nil {
 			return fmt.Errorf("remove pack: %w", err)
 		}
+		crashpoint.Here("pack: retired one removed at start")
 		s.table.drop(n)
 		delete(sizes, n)
 		removed = true
@@ -197,6 +200,7 @@ func (s *Store) setAside(n uint32, size int64) error {
 	var err error
 	if size <= firstRecord && !known {
 		err = s.files.remove(name)
+		crashpoint.Here("pack: headless one removed at start")
 	} else {
 		err = s.files.rename(name, name+damagedSuffix)
 	}
@@ -254,7 +258,10 @@ func mend(ctx context.Context, f file, head packHead, from, size int64) (int64, 
 			return 0, err
 		}
 	}
-	return end, errors.Join(f.Truncate(end), f.Sync())
+	crashpoint.Here("pack: tail to be cut off")
+	err = errors.Join(f.Truncate(end), f.Sync())
+	crashpoint.Here("pack: tail cut off")
+	return end, err
 }
 
 // replayRecord does again what a record says.

@@ -29,6 +29,7 @@ type Device struct {
 	Space   string   // network namespace; empty: that of this process
 	User    int      // user and group that the daemon runs as; 0: that of this process
 	Flags   []string // more flags of `up`
+	Env     []string // more of the daemon's environment; may be changed between its runs
 	Verbose bool     // the daemon says everything
 
 	mu  sync.Mutex
@@ -61,6 +62,7 @@ func (d *Device) Start(more ...string) error {
 	defer log.Close()
 	cmd := d.command(context.Background(), d.upArgs(more))
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Env = append(cmd.Env, d.Env...)
 	fmt.Fprintf(log, "--- %s starts: %s\n", d.Name, strings.Join(cmd.Args, " "))
 	r := launch(cmd)
 	d.mu.Lock()

@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// Build builds the program into dir and returns its path. The module is the one of the current directory.
-func Build(ctx context.Context, dir string) (string, error) {
+// Build builds the program, with build tags if there are any, into dir and returns its path. The module is the one of the current directory.
+func Build(ctx context.Context, dir string, tags ...string) (string, error) {
 	program := filepath.Join(dir, "shoal")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/shoalmesh/shoal/cmd/shoal")
+	cmd := exec.CommandContext(ctx, "go", "build", "-tags", strings.Join(tags, ","), "-o", program, "github.com/shoalmesh/shoal/cmd/shoal")
 	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the program: %w\n%s", err, out)

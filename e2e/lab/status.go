@@ -118,6 +118,11 @@ func (d *Device) Invite(ctx context.Context, flags ...string) (Invite, error) {
 	return ask[Invite](ctx, d, append([]string{"invite"}, flags...)...)
 }
 
+// Doctor examines the device.
+func (d *Device) Doctor(ctx context.Context) ([]Check, error) {
+	return ask[[]Check](ctx, d, "doctor")
+}
+
 // ask runs a command with --json and reads the one document that it prints.
 func ask[T any](ctx context.Context, d *Device, args ...string) (T, error) {
 	var v T

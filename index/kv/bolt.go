@@ -14,6 +14,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/shoalmesh/shoal/crashpoint"
 )
 
 // Bolt is a Store in one bbolt file.
@@ -283,7 +285,10 @@ func (b *boltBatch) flushBucket(name string, ob *overlayBucket) error {
 func (b *boltBatch) commit() error {
 	return b.store.watch(func() error {
 		defer markDamage()
-		return b.tx.Commit()
+		crashpoint.Here("database: to be committed")
+		err := b.tx.Commit()
+		crashpoint.Here("database: committed")
+		return err
 	})
 }
 

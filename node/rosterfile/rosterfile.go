@@ -16,6 +16,7 @@ import (
 	"sync"
 
 	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/crashpoint"
 	"github.com/shoalmesh/shoal/mesh"
 )
 
@@ -141,6 +142,7 @@ func (s *Store) append() error {
 	if _, err := s.file.WriteAt(out, s.size); err != nil {
 		return err
 	}
+	crashpoint.Here("roster: written")
 	if err := s.file.Sync(); err != nil {
 		return err
 	}
@@ -148,6 +150,7 @@ func (s *Store) append() error {
 	for _, h := range fresh {
 		s.written[h] = true
 	}
+	crashpoint.Here("roster: synced")
 	return nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/node/durable"
 )
 
 // maxFile bounds the document, in bytes.
@@ -130,38 +131,9 @@ func (s *Store) Update(fn func(*Settings)) error {
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(s.path, append(data, '\n')); err != nil {
+	if err := durable.Replace(s.path, append(data, '\n')); err != nil {
 		return fmt.Errorf("save settings: %w", err)
 	}
 	s.now = next
 	return nil
-}
-
-// replaceFile puts data at path so that after a crash there is either the old content or the new.
-func replaceFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".settings-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	// Windows can't sync a folder, and needs not.
-	if err := d.Sync(); err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, errors.ErrUnsupported) {
-		return errors.Join(err, d.Close())
-	}
-	return d.Close()
 }
