@@ -52,6 +52,8 @@ type Service struct {
 	// Owned by Run.
 	batches  sync.WaitGroup
 	running  map[*batch]bool
+	resting  map[shoal.Path]time.Time // jobs that were ended for others are not begun before
+	crowded  bool                     // jobs found no room in the last pass
 	fullScan bool
 	lastFull time.Time
 	waiting  bool // changes wait for the journal to be settled
@@ -94,7 +96,7 @@ func NewService(c ServiceConfig) *Service {
 	}
 	s := &Service{
 		ServiceConfig: c, wake: make(chan struct{}, 1), ended: make(chan struct{}), commands: make(chan command), results: make(chan jobResult, 64),
-		running: map[*batch]bool{}, fullScan: true,
+		running: map[*batch]bool{}, resting: map[shoal.Path]time.Time{}, fullScan: true,
 	}
 	s.snapshot.Store(&Snapshot{State: StateScanning})
 	return s
@@ -295,6 +297,9 @@ func (s *Service) pause() time.Duration {
 	if s.err != nil || s.waiting {
 		wait = min(wait, 250*time.Millisecond)
 	}
+	if now := time.Now(); s.crowded || len(s.resting) > 0 {
+		wait = min(wait, max(s.roomDue(now), 100*time.Millisecond))
+	}
 	return max(wait, time.Millisecond)
 }
 
@@ -347,6 +352,7 @@ func (s *Service) bringUpToDate(ctx context.Context) error {
 // pass goes once through all needs.
 func (s *Service) pass(ctx context.Context) (progress bool, left int, err error) {
 	after := shoal.Path("")
+	s.crowded = false
 	for {
 		w, err := s.Engine.Plan(ctx, after)
 		if err != nil {
@@ -364,9 +370,10 @@ func (s *Service) pass(ctx context.Context) (progress bool, left int, err error)
 		if s.start(ctx, w.Jobs) {
 			progress = true
 		}
-		if w.More == "" || len(s.running) >= maxBatches {
+		if w.More == "" || s.busy(time.Now()) >= maxBatches {
 			if w.More != "" {
 				left++
+				s.crowded = true
 			}
 			return progress, left, nil
 		}
