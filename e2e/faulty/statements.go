@@ -96,7 +96,7 @@ func statements() []Misbehaviour {
 			return out
 		})},
 		{Name: "100,000 statements of a kind that nobody knows", Reason: "statements of the roster were refused", Do: floods(100_000, 10)},
-		{Name: "60 MiB of statements of a kind that nobody knows", Do: floods(18_000, 3400)},
+		{Name: "13 MiB of statements of a kind that nobody knows", Do: floods(4000, 3400)},
 		{Name: "roster heads that nobody knows, 2,000 times", Do: unnoticed(func(*Peer) [][]byte {
 			unknown := make([][]byte, 1000)
 			for i := range unknown {
