@@ -75,6 +75,10 @@ var rooms = []room{
 		imports: "block conflict mesh index folder folder/disk folder/disk/disktest indexexchange",
 		reason:  "the simulated mesh drives the real parts by hand, without network and goroutines",
 	},
+	{
+		pkg: "e2e/faulty", only: true, imports: "block mesh p2p indexexchange blockexchange",
+		reason: "the faulty device uses the real network, keys and hashes, and encodes all that it sends by hand",
+	},
 	{pkg: "e2e", imports: "node/control", planned: true, reason: "end-to-end tests run the built program and see what a user sees"},
 }
 

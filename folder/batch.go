@@ -3,7 +3,9 @@ package folder
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/shoalmesh/shoal/block"
@@ -11,18 +13,33 @@ import (
 
 // Limits of what is assembled at once.
 const (
-	maxBatches    = 16       // each is one goroutine and one fetch
+	maxBatches    = 16  // that get on; each is one goroutine and one fetch
+	maxWaiting    = 256 // those included for which nothing comes
+	maxJobs       = maxBatches * batchJobs
 	batchJobs     = 256      // small files fetched together
 	batchBytes    = 32 << 20 // their content, in bytes
 	inlineJobs    = 32       // so few small files are tried at once, without a goroutine: their content mostly came along with the records
 	inlineJobSize = block.MaxSize
 )
 
+// How long nothing comes for a batch before others may begin beside it, before it may be ended for others, and how long its jobs rest then. On a slow
+// line something comes now and then.
+const (
+	stuckAfter = 10 * time.Second
+	endAfter   = time.Minute
+	stuckRest  = 30 * time.Second
+)
+
 // batch is some jobs whose blocks are fetched together.
 type batch struct {
 	jobs   []*Job
 	cancel context.CancelFunc
+	moved  atomic.Int64 // when a block came last, or it began; nanoseconds since 1970
+	ending bool         // owned by Run: it was cancelled, and its last result is on the way
 }
+
+// quiet is how long nothing has come. After a while it is likely that nobody who is there has what the batch waits for.
+func (b *batch) quiet(now time.Time) time.Duration { return now.Sub(time.Unix(0, b.moved.Load())) }
 
 // jobResult tells Run that a job ended, or, with job nil, that a batch did.
 type jobResult struct {
@@ -34,6 +51,8 @@ type jobResult struct {
 // start begins the assembly of jobs. It tells whether some are complete already, because all their blocks were at hand.
 func (s *Service) start(ctx context.Context, jobs []*Job) (complete bool) {
 	var rest []*Job
+	now := time.Now()
+	jobs = s.rested(jobs, now)
 	for i, j := range jobs {
 		if i >= inlineJobs || j.Size() > inlineJobSize {
 			rest = append(rest, j)
@@ -52,16 +71,17 @@ func (s *Service) start(ctx context.Context, jobs []*Job) (complete bool) {
 		complete = true
 	}
 	for len(rest) > 0 {
-		if len(s.running) >= maxBatches {
-			for _, j := range rest {
-				s.Engine.Forget(j)
-			}
-			return complete
-		}
 		n, size := 0, int64(0)
 		for n < len(rest) && n < batchJobs && (n == 0 || size+rest[n].Size() <= batchBytes) {
 			size += rest[n].Size()
 			n++
+		}
+		if !s.makeRoom(n, now) {
+			for _, j := range rest {
+				s.Engine.Forget(j)
+			}
+			s.crowded = true
+			return complete
 		}
 		s.run(ctx, rest[:n], size)
 		rest = rest[n:]
@@ -69,9 +89,83 @@ func (s *Service) start(ctx context.Context, jobs []*Job) (complete bool) {
 	return complete
 }
 
-func (s *Service) run(ctx context.Context, jobs []*Job, size int64) {
-	ctx, cancel := context.WithCancel(ctx)
+// busy counts the batches that get on.
+func (s *Service) busy(now time.Time) (n int) {
+	for b := range s.running {
+		if !b.ending && b.quiet(now) < stuckAfter {
+			n++
+		}
+	}
+	return n
+}
+
+// makeRoom tells whether a batch of some jobs may begin. What nobody has must not keep back what somebody has: a batch for which nothing comes
+// goes on waiting, but holds no place; and when there are too many of those, the one that has waited longest is ended.
+func (s *Service) makeRoom(jobs int, now time.Time) bool {
+	if s.busy(now) >= maxBatches {
+		return false
+	}
+	for {
+		var oldest *batch
+		batches := 0
+		total := jobs
+		for b := range s.running {
+			if b.ending {
+				continue
+			}
+			batches, total = batches+1, total+len(b.jobs)
+			if quiet := b.quiet(now); quiet >= endAfter && (oldest == nil || quiet > oldest.quiet(now)) {
+				oldest = b
+			}
+		}
+		if batches < maxWaiting && total <= maxJobs {
+			return true
+		}
+		if oldest == nil {
+			return false
+		}
+		oldest.ending = true
+		oldest.cancel()
+		for _, j := range oldest.jobs {
+			s.resting[j.Path] = now.Add(stuckRest)
+		}
+	}
+}
+
+// rested returns the jobs that may begin now, and forgets the others for a while.
+func (s *Service) rested(jobs []*Job, now time.Time) []*Job {
+	for p, until := range s.resting {
+		if !now.Before(until) {
+			delete(s.resting, p)
+		}
+	}
+	return slices.DeleteFunc(jobs, func(j *Job) bool {
+		_, rests := s.resting[j.Path]
+		if rests {
+			s.Engine.Forget(j)
+		}
+		return rests
+	})
+}
+
+// roomDue tells how long it takes until there may be room for what found none.
+func (s *Service) roomDue(now time.Time) time.Duration {
+	due := stuckRest
+	if s.busy(now) < maxBatches {
+		due = time.Second // one has just become quiet, or there is too much that waits
+	}
+	for b := range s.running {
+		if quiet := b.quiet(now); quiet < stuckAfter {
+			due = min(due, stuckAfter-quiet)
+		}
+	}
+	return due
+}
+
+func (s *Service) run(outer context.Context, jobs []*Job, size int64) {
+	ctx, cancel := context.WithCancel(outer)
 	b := &batch{jobs: jobs, cancel: cancel}
+	b.moved.Store(time.Now().UnixNano())
 	if err := s.Engine.checkSpace(size); err != nil {
 		cancel()
 		for _, j := range jobs {
@@ -82,16 +176,14 @@ func (s *Service) run(ctx context.Context, jobs []*Job, size int64) {
 	s.running[b] = true
 	s.batches.Go(func() {
 		defer cancel()
-		b.assemble(ctx, s.Fetch, func(j *Job, err error) {
+		tell := func(r jobResult) {
 			select {
-			case s.results <- jobResult{batch: b, job: j, err: err}:
-			case <-ctx.Done():
+			case s.results <- r:
+			case <-outer.Done():
 			}
-		})
-		select {
-		case s.results <- jobResult{batch: b}:
-		case <-ctx.Done():
 		}
+		b.assemble(ctx, s.Fetch, func(j *Job, err error) { tell(jobResult{batch: b, job: j, err: err}) })
+		tell(jobResult{batch: b})
 	})
 }
 
@@ -127,6 +219,7 @@ func (b *batch) assemble(ctx context.Context, fetch fetcher, ended func(*Job, er
 		err := fetch(ctx, wants, func(w Want, data []byte) error {
 			mu.Lock()
 			defer mu.Unlock()
+			b.moved.Store(time.Now().UnixNano())
 			for _, j := range byBlock[w.Block] {
 				if _, ok := open[j]; !ok {
 					continue

@@ -60,6 +60,8 @@ type Service struct {
 	// Owned by Run.
 	batches  sync.WaitGroup
 	running  map[*batch]bool
+	resting  map[shoal.Path]time.Time // jobs that were ended for others are not begun before
+	crowded  bool                     // jobs found no room in the last pass
 	fullScan bool
 	lastFull time.Time
 	waiting  bool // changes wait for the journal to be settled
@@ -87,7 +89,7 @@ func NewService(c ServiceConfig) *Service {
 	}
 	s := &Service{
 		ServiceConfig: c, wake: make(chan struct{}, 1), ended: make(chan struct{}), commands: make(chan command), results: make(chan jobResult, 64),
-		running: map[*batch]bool{}, fullScan: true,
+		running: map[*batch]bool{}, resting: map[shoal.Path]time.Time{}, fullScan: true,
 	}
 	s.life, s.endLife = context.WithCancel(context.Background())
 	s.snapshot.Store(&Snapshot{State: StateScanning})
@@ -340,6 +342,9 @@ func (s *Service) pause() time.Duration {
 	if len(s.Engine.dirty) > 0 {
 		wait = min(wait, retryAfter)
 	}
+	if now := time.Now(); s.crowded || len(s.resting) > 0 {
+		wait = min(wait, max(s.roomDue(now), 100*time.Millisecond))
+	}
 	return max(wait, time.Millisecond)
 }
 
@@ -371,6 +376,7 @@ func (s *Service) nothingNeeded() (yes bool) {
 // pass goes once through all needs.
 func (s *Service) pass(ctx context.Context) (progress bool, err error) {
 	after := shoal.Path("")
+	s.crowded = false
 	for {
 		w, err := s.Engine.Plan(ctx, after)
 		if err != nil {
@@ -387,7 +393,8 @@ func (s *Service) pass(ctx context.Context) (progress bool, err error) {
 		if s.start(ctx, w.Jobs) {
 			progress = true
 		}
-		if w.More == "" || len(s.running) >= maxBatches {
+		if w.More == "" || s.busy(time.Now()) >= maxBatches {
+			s.crowded = w.More != ""
 			return progress, nil
 		}
 		after = w.More

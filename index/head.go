@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/shoalmesh/shoal"
@@ -62,6 +63,7 @@ const (
 
 	headFormat = 1
 	headLabel  = "head" // of the signature, mesh.Identity.Sign
+	headOthers = 11     // field of message Head (internal/pb/index.proto)
 )
 
 // Labels of hashes.
@@ -131,7 +133,7 @@ func DecodeHead(raw []byte) (Head, error) {
 		return Head{}, malformed("head of %d bytes", len(raw))
 	}
 	var m pb.Head
-	s, err := openSigned(raw, &m)
+	s, err := openSigned(raw, &m, map[protowire.Number]int{headOthers: MaxHeadRefs})
 	if err != nil {
 		return Head{}, err
 	}
@@ -193,11 +195,14 @@ func mustMarshal(m proto.Message) []byte {
 	return b
 }
 
-// openSigned decodes a signed message without checking the signature.
-func openSigned(raw []byte, body proto.Message) (*pb.Signed, error) {
+// openSigned decodes a signed message whose lists have no more than so many elements, without checking the signature.
+func openSigned(raw []byte, body proto.Message, longest map[protowire.Number]int) (*pb.Signed, error) {
 	s := new(pb.Signed)
 	if err := proto.Unmarshal(raw, s); err != nil {
 		return nil, malformed("%v", err)
+	}
+	if err := checkCounts(s.Body, longest); err != nil {
+		return nil, err
 	}
 	if err := proto.Unmarshal(s.Body, body); err != nil {
 		return nil, malformed("%v", err)

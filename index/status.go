@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/shoalmesh/shoal"
@@ -23,6 +24,13 @@ const (
 
 	statusFormat = 1
 	statusLabel  = "status" // of the signature, and before the associated data
+)
+
+// Field numbers of lists in messages Status and Exceptions (internal/pb/index.proto).
+const (
+	statusReceived  = 7
+	statusApplied   = 8
+	exceptionsItems = 1
 )
 
 const metaCounter = "counter" // of statuses, of this database
@@ -121,7 +129,7 @@ func decodeStatus(raw []byte) (Status, *pb.Status, error) {
 		return Status{}, nil, malformed("status of %d bytes", len(raw))
 	}
 	m := new(pb.Status)
-	signed, err := openSigned(raw, m)
+	signed, err := openSigned(raw, m, map[protowire.Number]int{statusReceived: MaxJournals, statusApplied: MaxJournals})
 	if err != nil {
 		return Status{}, nil, err
 	}
@@ -143,9 +151,6 @@ func decodeStatus(raw []byte) (Status, *pb.Status, error) {
 }
 
 func frontierOf(list []*pb.Position) (map[shoal.JournalID]shoal.Seq, error) {
-	if len(list) > MaxJournals {
-		return nil, malformed("frontier of %d journals", len(list))
-	}
 	out := make(map[shoal.JournalID]shoal.Seq, len(list))
 	for _, p := range list {
 		j, err := shoal.JournalIDFromBytes(p.Journal)
@@ -242,9 +247,12 @@ func (tx *Tx) openExceptions(s *Status, m *pb.Status) error {
 	if err != nil {
 		return err
 	}
+	if err := checkCounts(data, map[protowire.Number]int{exceptionsItems: MaxExceptions}); err != nil {
+		return err
+	}
 	list := new(pb.Exceptions)
-	if err := proto.Unmarshal(data, list); err != nil || len(list.Items) > MaxExceptions {
-		return malformed("%d exceptions: %v", len(list.Items), err)
+	if err := proto.Unmarshal(data, list); err != nil {
+		return malformed("exceptions: %v", err)
 	}
 	for _, e := range list.Items {
 		p := shoal.Path(e.Path)

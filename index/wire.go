@@ -51,6 +51,27 @@ func eachField(data []byte, fn func(wireField) error) error {
 	return nil
 }
 
+// checkCounts refuses a message with a list that is too long before memory is taken for its elements: an empty one takes two bytes in the
+// message and a hundred when it was decoded. What cannot be parsed is left to the decoder, which comes no further than this.
+func checkCounts(data []byte, longest map[protowire.Number]int) error {
+	counts := make(map[protowire.Number]int, len(longest))
+	for len(data) > 0 {
+		number, _, n := protowire.ConsumeField(data)
+		if n < 0 {
+			return nil
+		}
+		data = data[n:]
+		most, bounded := longest[number]
+		if !bounded {
+			continue
+		}
+		if counts[number]++; counts[number] > most {
+			return malformed("more than %d elements in field %d", most, number)
+		}
+	}
+	return nil
+}
+
 func (f *wireField) uint32() (uint32, error) {
 	if f.value > math.MaxUint32 {
 		return 0, malformed("field %d is %d", f.number, f.value)

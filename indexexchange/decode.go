@@ -15,6 +15,9 @@ func decode(raw []byte) (message, error) {
 	if len(raw) > MaxMessage {
 		return nil, errWire("message of %d bytes", len(raw))
 	}
+	if err := checkCounts(raw); err != nil {
+		return nil, err
+	}
 	var pb indexpb.Message
 	if err := proto.Unmarshal(raw, &pb); err != nil {
 		return nil, errWire("message: %v", err)
@@ -47,9 +50,6 @@ func decode(raw []byte) (message, error) {
 }
 
 func decodeRoster(pb *indexpb.Roster) (message, error) {
-	if len(pb.GetHeads()) > maxHeads {
-		return nil, errWire("%d roster heads", len(pb.Heads))
-	}
 	m := rosterMessage{wanted: pb.GetWanted(), heads: make([]mesh.Hash, len(pb.GetHeads()))}
 	for i, raw := range pb.GetHeads() {
 		if err := exactly(m.heads[i][:], raw, "roster head"); err != nil {
@@ -66,9 +66,6 @@ func decodeFrontier(pb *indexpb.Frontier) (message, error) {
 	}
 	if err := exactly(m.folder[:], pb.GetFolder(), "folder"); err != nil {
 		return nil, err
-	}
-	if len(pb.GetPositions()) > maxPositions {
-		return nil, errWire("%d positions", len(pb.Positions))
 	}
 	m.positions = make(map[shoal.JournalID]position, len(pb.GetPositions()))
 	for _, w := range pb.GetPositions() {
@@ -111,9 +108,6 @@ func decodeBatch(pb *indexpb.Batch) (message, error) {
 	if m.batch.From > m.batch.To || m.batch.To == 0 || len(m.batch.Head) == 0 {
 		return nil, errWire("batch from %d to %d with a head of %d bytes", m.batch.From, m.batch.To, len(m.batch.Head))
 	}
-	if len(pb.GetSmall()) > maxSmallRecords {
-		return nil, errWire("%d small blocks", len(pb.Small))
-	}
 	for _, w := range pb.GetSmall() {
 		s := smallBlock{sealed: w.GetSealed()}
 		if err := exactly(s.id[:], w.GetBlock(), "block"); err != nil {
@@ -147,8 +141,8 @@ func decodeAskBuckets(pb *indexpb.AskBuckets) (message, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n := len(pb.GetBuckets()); n == 0 || n > maxAskBuckets {
-		return nil, errWire("ask for %d buckets", n)
+	if len(pb.GetBuckets()) == 0 {
+		return nil, errWire("ask for 0 buckets")
 	}
 	list, err := decodeDigestList(pb.GetBuckets())
 	return askBucketsMessage{journal: k, list: list}, err
@@ -170,17 +164,11 @@ func decodeDigestList(pb []*indexpb.Digest) ([]index.BucketDigest, error) {
 
 func decodeBucket(pb *indexpb.Bucket) (message, error) {
 	k, err := decodeJournal(pb.GetFolder(), pb.GetJournal())
-	if err == nil && len(pb.GetRecords()) > index.BucketSize {
-		err = errWire("%d records in a bucket", len(pb.Records))
-	}
 	return bucketMessage{journal: k, n: pb.GetN(), records: pb.GetRecords(), more: pb.GetMore()}, err
 }
 
 func decodeStatuses(pb *indexpb.Statuses) (message, error) {
 	m := statusesMessage{raw: pb.GetRaw()}
-	if len(m.raw) > maxStatuses {
-		return nil, errWire("%d statuses", len(m.raw))
-	}
 	return m, exactly(m.folder[:], pb.GetFolder(), "folder")
 }
 

@@ -64,6 +64,14 @@ type peer struct {
 	buckets int                         // open buckets
 }
 
+// positions counts what the peer has told of all folders.
+func (p *peer) positions() (n int) {
+	for _, pf := range p.folders {
+		n += len(pf.pos)
+	}
+	return n
+}
+
 // peerFolder is what is known of a peer in a folder.
 type peerFolder struct {
 	pos     map[shoal.JournalID]position // what it has, as it told last, or as was sent to it or came from it since

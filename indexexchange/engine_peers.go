@@ -9,10 +9,11 @@ import (
 
 // The engine's bounds and times.
 const (
-	maxFaults      = 2           // wrong so often: left out
-	leaveOut       = time.Hour   // for so long
-	maxPeerFolders = 1000        // folders that one peer may name
-	statusEvery    = time.Second // own status, and news to one peer about one folder, at most so often
+	maxFaults        = 2           // wrong so often: left out
+	leaveOut         = time.Hour   // for so long
+	maxPeerFolders   = 1000        // folders that one peer may name
+	maxPeerPositions = 100_000     // positions that one peer may name in all of them
+	statusEvery      = time.Second // own status, and news to one peer about one folder, at most so often
 )
 
 func (ev peerUp) apply(e *engine) {
@@ -200,8 +201,8 @@ func (ev frontierCame) apply(e *engine) {
 	case pf == nil:
 		return // changes of what was never told
 	}
-	if len(pf.pos)+len(ev.m.positions) > 2*maxPositions {
-		e.fault(ev.peer, errWire("%d positions", len(pf.pos)+len(ev.m.positions)))
+	if n := len(pf.pos) + len(ev.m.positions); n > 2*maxPositions || p.positions()+len(ev.m.positions) > maxPeerPositions {
+		e.fault(ev.peer, errWire("%d positions of one folder, %d in all", n, p.positions()+len(ev.m.positions)))
 		return
 	}
 	for _, j := range sortedJournals(ev.m.positions) {

@@ -15,6 +15,7 @@ func TestPageStatesTheLimitsOfTheCode(t *testing.T) {
 	for name, value := range map[string]int{
 		"MaxMessage": MaxMessage, "maxBatchBytes": maxBatchBytes, "maxPartial": maxPartial, "maxSmallBlock": maxSmallBlock,
 		"maxSmallBytes": maxSmallBytes, "maxSmallRecords": maxSmallRecords, "maxPositions": maxPositions, "maxHeads": maxHeads,
+		"maxPeerPositions": maxPeerPositions, "maxListRecords": maxListRecords, "maxListDigests": maxListDigests,
 		"maxAskBuckets": maxAskBuckets, "maxStatuses": maxStatuses, "maxAsks": maxAsks, "maxBuckets": maxBuckets, "maxServes": maxServes,
 	} {
 		m := regexp.MustCompile(`(?m)^\| ` + name + ` \| (\d+) \|`).FindSubmatch(page)

@@ -9,8 +9,8 @@ import (
 	"github.com/shoalmesh/shoal/index"
 )
 
-// maxPartial bounds the bytes of a bucket that comes in pieces: 1,024 records of 64 KiB, many times what is usual.
-const maxPartial = 64 << 20
+// maxPartial bounds the bytes of a bucket that comes in pieces: 1,024 records of 32 KiB, many times what is usual.
+const maxPartial = 32 << 20
 
 // headOf reads a head that came with records of k, and says where it leads to.
 func headOf(k journalKey, raw []byte) (position, error) {

@@ -68,7 +68,6 @@ type deepLine struct {
 func (s *Server) streamDeep(w http.ResponseWriter, r *http.Request) {
 	select {
 	case s.deep <- struct{}{}:
-		defer func() { <-s.deep }()
 	default:
 		s.fail(w, Errorf(CodeFailed, "a deep check runs already"))
 		return
@@ -92,6 +91,7 @@ func (s *Server) streamDeep(w http.ResponseWriter, r *http.Request) {
 			send(deepLine{Progress: &p})
 		}
 	})
+	<-s.deep // before the answer: who has it may ask again
 	if err != nil {
 		body := newErrorBody(err)
 		send(deepLine{Failed: &body})

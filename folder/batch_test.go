@@ -1,0 +1,71 @@
+package folder
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/shoalmesh/shoal"
+)
+
+// waiting adds batches of jobs for which nothing has come for a while.
+func waiting(s *Service, batches, jobs int, quiet time.Duration, now time.Time) (added []*batch) {
+	for range batches {
+		b := &batch{cancel: func() {}}
+		for i := range jobs {
+			b.jobs = append(b.jobs, &Job{Path: shoal.Path(fmt.Sprintf("%d/%d", len(s.running), i))})
+		}
+		b.moved.Store(now.Add(-quiet).UnixNano())
+		s.running[b] = true
+		added = append(added, b)
+	}
+	return added
+}
+
+func TestWhatNobodyHasKeepsNothingElseBack(t *testing.T) {
+	now := time.Now()
+	s := NewService(ServiceConfig{})
+	waiting(s, maxBatches, 1, time.Second, now)
+	if s.makeRoom(1, now) {
+		t.Errorf("%d batches get on, and there is room for one more", s.busy(now))
+	}
+	if due := s.roomDue(now); due != stuckAfter-time.Second {
+		t.Errorf("there may be room in %s", due)
+	}
+	if due := s.roomDue(now.Add(stuckAfter)); due > time.Second {
+		t.Errorf("there is room now, and nobody looks for %s", due)
+	}
+	if later := now.Add(stuckAfter); !s.makeRoom(1, later) {
+		t.Error("nothing comes for any batch, and there is no room for another")
+	}
+}
+
+func TestTheLongestWaitEndsWhenTooMuchWaits(t *testing.T) {
+	for name, size := range map[string]struct{ batches, jobs int }{"batches": {maxWaiting - 1, 1}, "jobs": {maxBatches - 1, batchJobs}} {
+		t.Run(name, func(t *testing.T) {
+			now := time.Now()
+			s := NewService(ServiceConfig{Engine: &Engine{jobs: map[shoal.Path]*Job{}}})
+			waiting(s, size.batches, size.jobs, stuckAfter, now)
+			ctx, cancel := context.WithCancel(context.Background())
+			oldest := waiting(s, 1, size.jobs, endAfter, now)[0]
+			oldest.cancel = cancel
+			if !s.makeRoom(size.jobs, now) {
+				t.Fatal("there is no room")
+			}
+			if ctx.Err() == nil || !oldest.ending {
+				t.Error("the longest wait was not ended")
+			}
+			if left := s.rested(append([]*Job{}, oldest.jobs...), now); len(left) > 0 {
+				t.Errorf("%d jobs begin anew at once", len(left))
+			}
+			if left := s.rested(append([]*Job{}, oldest.jobs...), now.Add(stuckRest)); len(left) != size.jobs {
+				t.Errorf("%d of %d jobs begin anew later", len(left), size.jobs)
+			}
+			waiting(s, 1, size.jobs, 0, now)
+			if s.makeRoom(size.jobs, now) {
+				t.Error("a wait is ended before its time")
+			}
+		})
+	}
+}
