@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/folder/disk/disktest"
 	"github.com/shoalmesh/shoal/index"
 )
@@ -126,7 +127,6 @@ func TestARemovalLooksAtWhatItTookAway(t *testing.T) {
 
 func TestAnUnreadableFolderIsNoEmptyFolder(t *testing.T) {
 	s := newScript(t, "d/f", "d/g")
-	s.a.failAt, s.a.failErr = 0, nil
 	closed := false
 	s.a.fs.Fail = func(op, p string) error {
 		if closed && (p == "d" && op == "list" || p == "d/f" || p == "d/g") {
@@ -137,6 +137,11 @@ func TestAnUnreadableFolderIsNoEmptyFolder(t *testing.T) {
 	closed = true
 	s.look(s.a)
 	closed = false
+	for _, p := range []shoal.Path{"d/f", "d/g"} {
+		if n := s.records(s.a, p); n != 1 {
+			t.Errorf("%s has %d records that are no deletions", p, n)
+		}
+	}
 	s.rest()
 	s.is("d/f=old d/f", "d/g=old d/g")
 }
@@ -175,11 +180,13 @@ func TestAChmodIsNoConflictWithAnEdit(t *testing.T) {
 	s := newScript(t, "f")
 	s.join()
 	s.write(s.b, "f", "b")
+	s.look(s.b)
+	s.write(s.b, "f", "b, better") // what a's disk shows is not what this replaced, so only its origin tells
 	s.later()
 	s.must(s.a.fs.User().Chmod("f", 0o600))
 	s.look(s.a, s.b)
 	s.rest()
-	s.is("f=b")
+	s.is("f=b, better")
 	if st, err := s.c.fs.User().Lstat("f"); err != nil || st.Mode != 0o600 {
 		t.Errorf("mode %o, %v", st.Mode, err)
 	}
@@ -270,4 +277,36 @@ func TestAVanishedRootIsNoDeletion(t *testing.T) {
 	if n := s.records(s.a, "f"); n != 1 {
 		t.Errorf("f has %d records that are no deletions", n)
 	}
+}
+
+func TestAnEmptiedFolderIsAskedAbout(t *testing.T) {
+	files := []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"}
+	s := newScript(t, files...)
+	for _, f := range files {
+		s.must(s.a.fs.User().Remove(f))
+	}
+	s.look(s.a)
+	s.talk()
+	s.work(s.b)
+	if n := s.a.eng.HeldDeletions(); n != len(files) {
+		t.Errorf("%d deletions wait for an answer, want %d", n, len(files))
+	}
+	if c := contentAt(s.b, "a"); c == "" {
+		t.Error("b deleted what nobody confirmed")
+	}
+	s.must(s.a.eng.RestoreDeletions(s.ctx))
+	s.rest()
+	if c := contentAt(s.a, "a"); c != "old a" {
+		t.Errorf("a was restored with %q", c)
+	}
+}
+
+func TestWhoJoinsAnewOverridesNothing(t *testing.T) {
+	s := newScript(t, "f", "g", "h")
+	s.must(s.a.loseDatabase())
+	s.write(s.a, "f", "a")
+	s.must(s.a.fs.User().Remove("g"))
+	s.write(s.a, "new", "a")
+	s.rest()
+	s.is("f=old f", "f*=a", "g=old g", "h=old h", "new=a")
 }
