@@ -265,6 +265,32 @@ func TestARestartKnowsItsOwnSwap(t *testing.T) {
 	s.is("f=b, third")
 }
 
+// Whenever the power goes while a file is replaced, it is the old one or the new one afterwards, and the old one is never taken for a user's answer.
+func TestThePowerMayGoAnywhereInASwap(t *testing.T) {
+	chances := uint64(3)
+	if testing.Short() || raceEnabled {
+		chances = 1
+	}
+	for at := range 20 {
+		for seed := range chances {
+			s := newScript(t, "f")
+			s.write(s.b, "f", "b")
+			s.look(s.b)
+			s.talk()
+			s.r = random(seed, 0)
+			s.a.crashAt = 1 + at
+			s.work(s.a)
+			s.join()
+			s.look(s.a)
+			s.rest()
+			s.is("f=b")
+			if t.Failed() {
+				t.Fatalf("the power went before operation %d, chance %d", 1+at, seed)
+			}
+		}
+	}
+}
+
 func TestAVanishedRootIsNoDeletion(t *testing.T) {
 	s := newScript(t, "f", "g")
 	s.must(s.a.fs.User().RemoveAll(".shoal"))
