@@ -3,6 +3,7 @@ package main
 import (
 	"go/parser"
 	"go/token"
+	"os"
 	"strings"
 	"testing"
 )
@@ -65,5 +66,27 @@ func TestOutcomeNamesTheInnermostTestAndItsSeed(t *testing.T) {
 	o, err = readEvents([]byte(`{"ImportPath":"x","Action":"build-fail"}` + "\n" + `{"Action":"fail","FailedBuild":"x"}`))
 	if err != nil || !o.broken || len(o.failed) > 0 {
 		t.Errorf("%+v, %v", o, err)
+	}
+}
+
+// The page lists the mutants: those that are there, and no others.
+func TestPageListsEveryMutant(t *testing.T) {
+	list, err := readMutants("list")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../../docs/reliability.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(page), "\n## Deliberate bugs\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	if !found || strings.Count(section, "\n| `") != len(list) {
+		t.Errorf("the page lists %d mutants, there are %d", strings.Count(section, "\n| `"), len(list))
+	}
+	for _, m := range list {
+		if !strings.Contains(section, "\n| `"+m.name+"` | "+m.about+" | `"+strings.TrimPrefix(m.test[0], "./")+"`, ") {
+			t.Errorf("the page does not list %s as %q, tested in %s", m.name, m.about, m.test[0])
+		}
 	}
 }

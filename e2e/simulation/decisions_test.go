@@ -13,7 +13,7 @@ import (
 )
 
 // The tests here play one story each, in which a wrong decision of the engine would lose something, bring something back, or show a conflict that is none.
-// Chance comes upon some of these stories once in many thousand schedules.
+// Chance comes upon some of these stories too seldom.
 
 func TestAnEditDoesNotAnswerWhatItsAuthorNeverSaw(t *testing.T) {
 	s := newScript(t, "f")
