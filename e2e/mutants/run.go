@@ -16,8 +16,8 @@ import (
 
 // copyTree is the copy of the module that mutants are put into.
 type copyTree struct {
-	root, dir string
-	timeout   string // of one test command
+	dir     string
+	timeout string // of one test command
 }
 
 // verdict says what came of a mutant; err is nil when it was caught.
@@ -33,7 +33,7 @@ func newCopy(ctx context.Context, root, timeout string) (*copyTree, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &copyTree{root: root, dir: dir, timeout: timeout}
+	c := &copyTree{dir: dir, timeout: timeout}
 	list, err := exec.CommandContext(ctx, "git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").Output()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("list the module's files: %w", err), c.remove())
@@ -65,23 +65,23 @@ func (c *copyTree) remove() error { return os.RemoveAll(c.dir) }
 
 // try puts a mutant in, runs its test, takes it out again, and holds what failed against the code as it is.
 func (c *copyTree) try(ctx context.Context, m *mutant) (verdict, error) {
-	files, err := m.files(c.root)
+	files, err := m.files(c.dir)
 	if err != nil {
 		return verdict{err: err}, nil
 	}
+	originals := map[string][]byte{} // the files as they are; the module at root may change meanwhile
 	for f, data := range files {
+		if originals[f], err = os.ReadFile(filepath.Join(c.dir, filepath.FromSlash(f))); err != nil {
+			return verdict{}, err
+		}
 		if err := c.write(f, data); err != nil {
 			return verdict{}, err
 		}
 	}
 	defer c.forgetFailures(m)
 	got, err := c.test(ctx, m.test)
-	for f := range files {
-		data, rerr := os.ReadFile(filepath.Join(c.root, filepath.FromSlash(f)))
-		if rerr == nil {
-			rerr = c.write(f, data)
-		}
-		err = errors.Join(err, rerr)
+	for f, data := range originals {
+		err = errors.Join(err, c.write(f, data))
 	}
 	if err != nil {
 		return verdict{}, err
