@@ -10,7 +10,7 @@ SCHEDULES ?= 100000
 FUZZTIME  ?= 10m
 LONGTIME  ?= 60m
 
-.PHONY: run build test quick long bench lint fuzz cross deps clean
+.PHONY: run build test quick long mutants bench lint fuzz cross deps clean
 
 run: build ## build and run the program: make run ARGS="up ~/Shoal"
 	$(BIN)/shoal $(ARGS)
@@ -34,6 +34,9 @@ quick: ## two minutes
 long: ## everything else, for as long as it is told
 	$(GO) test -count=1 -timeout $(LONGTIME) ./e2e/simulation -sim.schedules=$(SCHEDULES)
 	$(GO) test -count=1 -timeout $(LONGTIME) ./e2e -long
+
+mutants: ## deliberate bugs, one at a time: each must be caught by a test (docs/reliability.md); ten minutes
+	$(GO) run ./e2e/mutants
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./block/... ./conflict ./index/... ./folder/...

@@ -115,7 +115,11 @@ func TestAbsentBlockComesAsSoonAsTheSourceHasIt(t *testing.T) {
 }
 
 func TestLyingSourceIsReplacedByAnHonestOne(t *testing.T) {
-	b := newBench(t)
+	outside := newBench(t)
+	synctest.Test(t, func(t *testing.T) { testLyingSource(t, outside.inside(t)) })
+}
+
+func testLyingSource(t *testing.T, b *bench) {
 	blocks, wants := b.blocks(40, 5000)
 	liar, honest := newLibrary(), newLibrary()
 	for id, data := range blocks {
@@ -126,10 +130,22 @@ func TestLyingSourceIsReplacedByAnHonestOne(t *testing.T) {
 	b.device(2, honest)
 	x, _ := b.device(3, newLibrary())
 	x.PeerUp(device(1), CostLAN)
+	result := make(chan error)
+	go func() {
+		got, err := collect(t.Context(), x, wants)
+		if err == nil {
+			equalBlocks(t, got, blocks)
+		}
+		result <- err
+	}()
+	synctest.Wait() // the liar has answered
+	x.mu.Lock()
+	if f := x.planner.faults[device(1)]; f == nil || f.until.IsZero() {
+		t.Errorf("the liar's faults are %+v: it is not left out", f)
+	}
+	x.mu.Unlock()
 	x.PeerUp(device(2), CostRelay)
-	got, err := collect(t.Context(), x, wants)
-	must(t, err)
-	equalBlocks(t, got, blocks)
+	must(t, <-result)
 }
 
 func TestFetchSurvivesBrokenStreams(t *testing.T) {

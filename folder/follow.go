@@ -128,6 +128,11 @@ func (d *drafts) followOne(row *index.Row, t *index.Record, q shoal.Path) error 
 		return err
 	}
 	moved := edit.Entry
+	if len(moved.RecipeParts) > 0 {
+		if moved.Recipe, ok, err = d.tx.Recipe(moved.Content); err != nil || !ok {
+			return err // not known here yet; it is where the edit was made, which moves it then
+		}
+	}
 	moved.Path, moved.Carried, moved.Time = q, true, 0
 	moved.ContentFrom, moved.ModeFrom = shoal.Dot{}, shoal.Dot{}
 	moved.Epochs = nil

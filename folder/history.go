@@ -110,7 +110,16 @@ func (e *Engine) recordLate(ctx context.Context, l *lateFile) error {
 		d := &drafts{e: e, tx: tx}
 		s := *s
 		s.path, s.base = l.path, l.base
-		d.keeps = append(d.keeps, draft{entry: d.entry(&s, nil)})
+		en := d.entry(&s, nil)
+		if r, err := d.unseen(&en); err != nil {
+			return err
+		} else if r != nil { // what this device recorded here since stays; the late content stands beside it
+			if en.Path, err = tx.FreeCopyName(l.path, e.Self, e.Now(), en.Version, en.Content); err != nil {
+				return err
+			}
+			en.Version, en.ContentFrom, en.ModeFrom, en.Replaced = nil, shoal.Dot{}, shoal.Dot{}, block.ContentID{}
+		}
+		d.keeps = append(d.keeps, draft{entry: en})
 		_, err := d.write()
 		return err
 	})

@@ -305,13 +305,16 @@ func goneBase(v conflict.Version) *index.Base {
 
 // write appends the drafts in one commit, contents before what hides them, and sets the bases. It returns how many records it wrote.
 func (d *drafts) write() (int, error) {
-	all := append(d.keeps, d.hides...)
-	if len(all) == 0 {
+	if len(d.keeps)+len(d.hides) == 0 {
 		return 0, nil
 	}
 	if err := d.e.openJournal(d.tx); err != nil {
 		return 0, err
 	}
+	if err := d.keepUnseen(); err != nil {
+		return 0, err
+	}
+	all := append(d.keeps, d.hides...)
 	entries := make([]index.Entry, len(all))
 	for i := range all {
 		entries[i] = all[i].entry

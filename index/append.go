@@ -146,6 +146,9 @@ func (a *appender) content(e *Entry, live []*Record) error {
 	case shoal.KindFolder:
 		e.MTime = 0
 	case shoal.KindFile:
+		if e.Recipe == nil && (e.Size > 0 || len(e.RecipeParts) > 0) {
+			return fmt.Errorf("file of %d bytes without its recipe: %w", e.Size, shoal.ErrInvalid)
+		}
 		e.Size, e.Content = e.Recipe.Size(), names.ContentID(e.Recipe)
 		if len(e.Recipe) <= block.InlineRecipe {
 			e.RecipeParts = nil

@@ -107,6 +107,24 @@ func (u *rowUpdate) losersNames(e *rowEdit) ([]copyName, error) {
 	return names, nil
 }
 
+// FreeCopyName returns the path at which content that device by recorded for p at a time would stand as an ordinary file beside p. Nothing of its own
+// stands there.
+func (tx *Tx) FreeCopyName(p shoal.Path, by shoal.DeviceID, at time.Time, v conflict.Version, content [32]byte) (shoal.Path, error) {
+	if err := tx.requireKeys(); err != nil {
+		return "", err
+	}
+	u := tx.newRowReader()
+	var failed error
+	name := conflict.CopyName(p.Name(), u.deviceName(by), at, u.copyDigest(p, &conflict.Shown{Version: v, Content: content}), func(n string) bool {
+		taken, err := u.livesAt(p.Parent().Join(n))
+		if err != nil {
+			failed = err
+		}
+		return taken
+	})
+	return p.Parent().Join(name), failed
+}
+
 // shownTime is the record's time; one that joined without a time shows when its content was changed.
 func shownTime(s *conflict.Shown) time.Time {
 	if s.Time == 0 {
