@@ -132,39 +132,3 @@ func (e *Engine) recordLate(ctx context.Context, l *lateFile) error {
 	}
 	return err
 }
-
-// PruneHistory lets go of what is older than historyAge, then of the oldest beyond its share of the disk.
-func (e *Engine) PruneHistory(ctx context.Context) error {
-	days, err := e.FS.List(historyDir)
-	if err != nil {
-		return err
-	}
-	_, total, err := e.FS.Space()
-	if err != nil {
-		return err
-	}
-	left := total / 100 * historyShare
-	oldest := e.Now().Add(-historyAge).UTC().Format("2006-01-02")
-	for i := len(days) - 1; i >= 0; i-- {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		dir := historyDir + "/" + days[i].Name
-		files, err := e.FS.List(dir)
-		if err != nil {
-			return err
-		}
-		for k := len(files) - 1; k >= 0; k-- {
-			left -= files[k].Size
-			if days[i].Name < oldest || left < 0 {
-				if err := e.FS.Remove(dir + "/" + files[k].Name); err != nil {
-					return err
-				}
-			}
-		}
-		if days[i].Name < oldest {
-			_ = e.FS.Remove(dir)
-		}
-	}
-	return nil
-}

@@ -64,7 +64,8 @@ type Service struct {
 	crowded  bool                     // jobs found no room in the last pass
 	fullScan bool
 	lastFull time.Time
-	waiting  bool // changes wait for the journal to be settled
+	began    time.Time // when the service was made; with the monotonic clock
+	waiting  bool      // changes wait for the journal to be settled
 	err      error
 }
 
@@ -79,6 +80,7 @@ type Duty string
 // The duties of a folder.
 const (
 	DutyRescan Duty = "full rescan"       // the whole folder is looked at
+	DutyPrune  Duty = "history pruning"   // what is too old or too much is let go of
 	DutyLate   Duty = "late-writer watch" // files taken away lately are looked at for late writes
 )
 
@@ -89,7 +91,7 @@ func NewService(c ServiceConfig) *Service {
 	}
 	s := &Service{
 		ServiceConfig: c, wake: make(chan struct{}, 1), ended: make(chan struct{}), commands: make(chan command), results: make(chan jobResult, 64),
-		running: map[*batch]bool{}, resting: map[shoal.Path]time.Time{}, fullScan: true,
+		running: map[*batch]bool{}, resting: map[shoal.Path]time.Time{}, fullScan: true, began: time.Now(),
 	}
 	s.life, s.endLife = context.WithCancel(context.Background())
 	s.snapshot.Store(&Snapshot{State: StateScanning})
@@ -299,6 +301,7 @@ func (s *Service) look(ctx context.Context) error {
 			return fmt.Errorf("look at the folder: %w", err)
 		}
 		s.fullScan, s.lastFull = false, time.Now()
+		s.prune(ctx)
 		return nil
 	}
 	if e.Dirty() {

@@ -105,7 +105,7 @@ func (n *Node) checkDuties() []control.Check {
 		n.duties.check(dutyKey{name: dutyAddresses}, ""),
 	}
 	for _, f := range n.runsNow() {
-		for _, name := range []string{string(folder.DutyRescan), string(folder.DutyLate), dutyStatus} {
+		for _, name := range []string{string(folder.DutyRescan), string(folder.DutyPrune), string(folder.DutyLate), dutyStatus} {
 			out = append(out, n.duties.check(dutyKey{name, f.id}, f.name()))
 		}
 	}
