@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/shoalmesh/shoal"
-	"github.com/shoalmesh/shoal/block"
 	"github.com/shoalmesh/shoal/folder/disk"
 	"github.com/shoalmesh/shoal/folder/plan"
 	"github.com/shoalmesh/shoal/index"
@@ -50,18 +49,26 @@ func (e *Engine) Apply(ctx context.Context, w *Work) (int, error) {
 		return 0, err
 	}
 	if err := e.writeIntents(items); err != nil {
+		if errors.Is(err, disk.ErrReadOnly) {
+			for _, it := range items {
+				e.failed(it, err)
+			}
+			return 0, nil
+		}
 		return 0, err
 	}
 	var done []result
 	touched, broken := map[shoal.Path]bool{}, map[shoal.Path]bool{}
 	for _, it := range items {
-		if broken[it.Path] {
+		if isBroken(broken, it.Path) || isBroken(broken, it.From) {
 			continue
 		}
 		rs, err := e.carryOut(it)
 		if err != nil {
 			broken[it.Path] = true
-			e.failed(it, err)
+			if !e.standsAside(ctx, it, err, broken) {
+				e.failed(it, err)
+			}
 			continue
 		}
 		delete(e.waits, it.Path)
@@ -88,10 +95,20 @@ func (e *Engine) Apply(ctx context.Context, w *Work) (int, error) {
 	return len(done), e.clearIntents()
 }
 
+// isBroken tells whether p, or a folder that it is in, was to be changed before and is not what was meant.
+func isBroken(broken map[shoal.Path]bool, p shoal.Path) bool {
+	for ; p != "" && len(broken) > 0; p = p.Parent() {
+		if broken[p] {
+			return true
+		}
+	}
+	return false
+}
+
 // tell says what was applied, path by path.
 func (e *Engine) tell(items []*workItem, broken map[shoal.Path]bool) {
 	for _, it := range items {
-		if it.Kind == plan.Adopt || it.Kind == plan.Mkdir || broken[it.Path] {
+		if it.Kind == plan.Adopt || it.Kind == plan.Mkdir || isBroken(broken, it.Path) || isBroken(broken, it.From) {
 			continue
 		}
 		kind, dev := HappenedApply, shoal.DeviceID{}
@@ -240,189 +257,6 @@ func (e *Engine) syncNames(dirs map[shoal.Path]bool) error {
 	return nil
 }
 
-// carryOut does one operation and looks at what came of it.
-func (e *Engine) carryOut(it *workItem) ([]result, error) {
-	switch it.Kind {
-	case plan.Adopt:
-		return e.adopt(it)
-	case plan.Mkdir:
-		err := e.writable(it.Path, func() error { return e.FS.Mkdir(string(it.Path), it.want.Mode|0o700) })
-		if err != nil {
-			return nil, err
-		}
-		rs, err := e.shows(it)
-		if err == nil {
-			rs[0].base.Mode = it.want.Mode | 0o700
-		}
-		return rs, err
-	case plan.Put:
-		if err := e.writable(it.Path, func() error { return e.FS.Rename(it.temp, string(it.Path)) }); err != nil {
-			return nil, err
-		}
-		return e.shows(it)
-	case plan.Swap:
-		return e.swap(it)
-	case plan.Move:
-		return e.move(it)
-	case plan.Remove:
-		if err := e.takeAway(it); err != nil {
-			return nil, err
-		}
-		return []result{{it.Path, it.gone()}}, nil
-	case plan.Rmdir:
-		if err := e.writable(it.Path, func() error { return e.FS.Remove(string(it.Path)) }); err != nil && !isNotExist(err) {
-			return nil, err
-		}
-		return []result{{it.Path, it.gone()}}, nil
-	case plan.SetMeta:
-		return e.setMeta(it)
-	}
-	panic("folder: unknown operation " + it.Kind.String())
-}
-
-// gone is the base of a path from which this item took what was there.
-func (it *workItem) gone() *index.Base {
-	if it.want != nil {
-		return nil // something else is about to stand here
-	}
-	return goneBase(it.goneVersion)
-}
-
-// adopt changes nothing on disk: it shows what is wanted already, only the version moves on.
-func (e *Engine) adopt(it *workItem) ([]result, error) {
-	if it.want == nil {
-		return []result{{it.Path, goneBase(it.goneVersion)}}, nil
-	}
-	b := index.BaseOf(it.want, it.base.Stat)
-	if b.Recipe == nil {
-		b.Recipe = it.knownRecipe()
-	}
-	return []result{{it.Path, b}}, nil
-}
-
-// knownRecipe is the recipe of what is wanted, if it was on this disk already under this name or the one that it is moved from.
-func (it *workItem) knownRecipe() block.Recipe {
-	for _, from := range []*workItem{it.from, it} {
-		if from != nil && from.base != nil && from.base.Kind == it.want.Kind && from.base.Content == it.want.Content {
-			return from.base.Recipe
-		}
-	}
-	return nil
-}
-
-// shows is the result of an operation after which the path shows what is wanted.
-func (e *Engine) shows(it *workItem) ([]result, error) {
-	st, err := e.FS.Lstat(string(it.Path))
-	if err != nil {
-		return nil, err
-	}
-	b := index.BaseOf(it.want, statOf(st))
-	if it.job != nil {
-		b.Recipe = it.job.recipe
-	} else if b.Recipe == nil {
-		b.Recipe = it.knownRecipe()
-	}
-	return []result{{it.Path, b}}, nil
-}
-
-// swap replaces a file or symlink so that its name is never absent, then looks at what came out.
-func (e *Engine) swap(it *workItem) ([]result, error) {
-	err := e.writable(it.Path, func() error { return e.FS.Exchange(it.temp, string(it.Path)) })
-	if errors.Is(err, errors.ErrUnsupported) {
-		if err := e.takeAway(it); err != nil {
-			return nil, err
-		}
-		if err := e.FS.Rename(it.temp, string(it.Path)); err != nil {
-			return nil, err
-		}
-		return e.shows(it)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if !e.cameOut(it.temp, it.base) {
-		return nil, errors.Join(errNotBase, e.FS.Exchange(it.temp, string(it.Path)))
-	}
-	rs, err := e.shows(it)
-	if err != nil {
-		return nil, err
-	}
-	return rs, e.toHistory(it.temp, it.Path, it.base)
-}
-
-// cameOut tells whether what was taken from a name is what the base says; a rename changes only the time of change.
-func (e *Engine) cameOut(p string, b *index.Base) bool {
-	st, err := e.FS.Lstat(p)
-	return err == nil && st.Kind == b.Kind && st.Size == b.Stat.Size && st.MTime == b.Stat.MTime && st.Inode == b.Stat.Inode
-}
-
-// takeAway moves a file or symlink from its name into history, and back if it is not what the base says.
-func (e *Engine) takeAway(it *workItem) error {
-	aside := tmpDir + "/" + e.unique()
-	if err := e.writable(it.Path, func() error { return e.FS.Rename(string(it.Path), aside) }); err != nil {
-		return err
-	}
-	if !e.cameOut(aside, it.base) {
-		return errors.Join(errNotBase, e.FS.Rename(aside, string(it.Path)))
-	}
-	return e.toHistory(aside, it.Path, it.base)
-}
-
-func (e *Engine) move(it *workItem) ([]result, error) {
-	err := e.writable(it.Path, func() error {
-		return e.writable(it.From, func() error { return e.FS.Rename(string(it.From), string(it.Path)) })
-	})
-	if err != nil {
-		return nil, err
-	}
-	if !e.cameOut(string(it.Path), it.from.base) {
-		return nil, errors.Join(errNotBase, e.FS.Rename(string(it.Path), string(it.From)))
-	}
-	rs, err := e.setMeta(it)
-	if err != nil {
-		return nil, err
-	}
-	return append(rs, result{it.From, goneBase(it.from.goneVersion)}), nil
-}
-
-func (e *Engine) setMeta(it *workItem) ([]result, error) {
-	st, err := e.FS.Lstat(string(it.Path))
-	if err != nil {
-		return nil, err
-	}
-	if st.Kind != it.want.Kind {
-		return nil, errNotBase
-	}
-	if it.want.Kind != shoal.KindSymlink && st.Mode != it.want.Mode {
-		if err := e.FS.Chmod(string(it.Path), it.want.Mode); err != nil {
-			return nil, err
-		}
-	}
-	if it.want.Kind != shoal.KindFolder && st.MTime != it.want.MTime {
-		if err := e.FS.Chtimes(string(it.Path), it.want.MTime); err != nil {
-			return nil, err
-		}
-	}
-	return e.shows(it)
-}
-
-// writable does something to a name in a folder, and when the folder's mode forbids it to its owner, lifts that for the moment.
-func (e *Engine) writable(p shoal.Path, do func() error) error {
-	err := do()
-	parent := string(p.Parent())
-	if !errors.Is(err, fs.ErrPermission) || parent == "" {
-		return err
-	}
-	st, serr := e.FS.Lstat(parent)
-	if serr != nil || st.Mode&0o300 == 0o300 {
-		return err
-	}
-	if cerr := e.FS.Chmod(parent, st.Mode|0o700); cerr != nil {
-		return err
-	}
-	return errors.Join(do(), e.FS.Chmod(parent, st.Mode))
-}
-
 // failed decides what becomes of an operation that was not done: look again, wait, or give the path up on this disk.
 func (e *Engine) failed(it *workItem, err error) {
 	switch {
@@ -443,9 +277,7 @@ func (e *Engine) failed(it *workItem, err error) {
 			e.report(it.Path, "kept", fmt.Sprintf("the folder %s was deleted elsewhere; it stays here because it still holds files that are not synced.", it.Path))
 		}
 	case errors.Is(err, disk.ErrName), errors.Is(err, errors.ErrUnsupported):
-		e.excused[it.Path] = "error"
-		e.report(it.Path, "name", fmt.Sprintf("this disk can't hold %q: %v. It is kept for the devices that can.", string(it.Path), err))
-		e.postpone(it.Path, nil)
+		e.excuse(it, err)
 	default:
 		e.postpone(it.Path, err)
 	}

@@ -100,6 +100,9 @@ func writeDurably(fsys disk.FS, p string, data []byte) error {
 }
 
 func (e *Engine) clearIntents() error {
+	if _, err := e.FS.Lstat(intentFile); isNotExist(err) {
+		return nil // a disk that is read-only refuses to remove even what is not there
+	}
 	if err := e.FS.Remove(intentFile); err != nil && !isNotExist(err) {
 		return err
 	}
