@@ -203,14 +203,15 @@ func (e *Engine) dressTemp(it *workItem) error {
 		return ignoreUnsupported(e.FS.Chtimes(it.temp, it.want.MTime))
 	}
 	it.temp = it.job.temp
-	if err := e.FS.Chmod(it.temp, it.want.Mode); err != nil {
+	if err := ignoreUnsupported(e.FS.Chmod(it.temp, it.want.Mode)); err != nil {
 		return err
 	}
-	return e.FS.Chtimes(it.temp, it.want.MTime)
+	return ignoreUnsupported(e.FS.Chtimes(it.temp, it.want.MTime))
 }
 
+// ignoreUnsupported forgives a disk that can't give our own file a mode or a time. Disks without owners refuse it as if it were not ours.
 func ignoreUnsupported(err error) error {
-	if errors.Is(err, errors.ErrUnsupported) {
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrPermission) {
 		return nil
 	}
 	return err

@@ -3,6 +3,7 @@ package folder
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/block"
 	"github.com/shoalmesh/shoal/folder/disk"
+	"github.com/shoalmesh/shoal/folder/plan"
 	"github.com/shoalmesh/shoal/index"
 )
 
@@ -299,7 +301,11 @@ func (e *Engine) Finish(j *Job, err error) {
 	}
 	if err != nil {
 		delete(e.jobs, j.Path)
-		e.postpone(j.Path, err)
+		if errors.Is(err, disk.ErrTooBig) {
+			e.excuse(&workItem{Op: plan.Op{Path: j.Path}, want: j.want}, err)
+		} else {
+			e.postpone(j.Path, err)
+		}
 		return
 	}
 	j.done = true

@@ -1,6 +1,7 @@
 package folder_test
 
 import (
+	"io/fs"
 	"slices"
 	"strings"
 	"testing"
@@ -333,5 +334,38 @@ func TestAReadOnlyDiskLosesNothing(t *testing.T) {
 	w.meet()
 	if got, want := odd.shows(), good.shows(); got != want {
 		t.Errorf("after it is writable again the disk shows\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestAFileTooBigForTheDiskIsKeptForOthers(t *testing.T) {
+	w, good, odd := goodAndOdd(t, disktest.Options{})
+	odd.fs.Fail = func(op, p string) error {
+		if op == "create" && strings.HasPrefix(p, ".shoal/tmp/") {
+			return disk.ErrTooBig
+		}
+		return nil
+	}
+	write(w, good, "big", "one")
+	untouched(t, w, good, odd)
+	if !odd.problem("name", "big") {
+		t.Errorf("not reported: %v", odd.eng.Problems())
+	}
+}
+
+// TestADiskThatRefusesModesGetsItsFiles: FAT refuses most modes, and to who does not own it all of them.
+func TestADiskThatRefusesModesGetsItsFiles(t *testing.T) {
+	w, good, odd := goodAndOdd(t, fat)
+	odd.fs.Fail = func(op, _ string) error {
+		if op == "chmod" || op == "chtimes" {
+			return fs.ErrPermission
+		}
+		return nil
+	}
+	write(w, good, "dir/a", "one")
+	w.must(good.fs.User().Chmod("dir/a", 0o600))
+	w.must(good.fs.User().Chmod("dir", 0o750))
+	untouched(t, w, good, odd)
+	if got, want := odd.names(), good.names(); !slices.Equal(got, want) {
+		t.Errorf("the odd disk shows %q, the good one %q; %v", got, want, odd.eng.Problems())
 	}
 }
