@@ -261,6 +261,8 @@ func (e *Engine) syncNames(dirs map[shoal.Path]bool) error {
 // failed decides what becomes of an operation that was not done: look again, wait, or give the path up on this disk.
 func (e *Engine) failed(it *workItem, err error) {
 	switch {
+	case isNotExist(err) && e.refusesName(it):
+		e.excuse(it, disk.ErrName)
 	case errors.Is(err, errNotBase), isNotExist(err), isExist(err), errors.Is(err, disk.ErrNotFile):
 		e.markDirty(it.Path.Parent())
 		if it.Kind == plan.Move {

@@ -36,18 +36,23 @@ func (e *Engine) mayHide(st disk.Stat, at int64) bool {
 	return age >= 0 && age < int64(step)
 }
 
-// probeNames finds out whether names that differ in case are one to this disk.
+// probeNames finds out whether names that differ in case are one to this disk: then it finds our own folder under a name that no listing has. Inodes would not do,
+// since file systems by FUSE may give each spelling its own.
 func (e *Engine) probeNames() {
 	meta, err := e.FS.Lstat(metaDir)
 	if err != nil {
 		return
 	}
-	upper, err := e.FS.Lstat(strings.ToUpper(metaDir))
-	e.foldsCase = err == nil && (upper.Same(meta) || upper.Inode == 0)
 	e.metaDir = meta
+	upper := strings.ToUpper(metaDir)
+	if _, err := e.FS.Lstat(upper); err != nil {
+		return
+	}
+	listed, err := e.FS.List("")
+	e.foldsCase = err == nil && !slices.ContainsFunc(listed, func(l disk.Stat) bool { return l.Name == upper })
 }
 
-// isOurs tells whether p leads into our own folder on this disk although it is spelled otherwise. st is the disk's answer to the first name of p.
+// isOurs tells whether p leads into our own folder on this disk although it is spelled otherwise.
 func (e *Engine) isOurs(p shoal.Path) bool {
 	if !e.foldsCase {
 		return false
@@ -71,15 +76,13 @@ func (e *Engine) otherSpelling(p shoal.Path, listed []disk.Stat) (shoal.Path, bo
 		return "", false
 	}
 	for _, l := range listed {
-		alike := strings.EqualFold(l.Name, p.Name())
-		if l.Name == p.Name() || !l.Same(st) && (st.Inode != 0 || !alike) {
+		alike := e.foldsCase && strings.EqualFold(l.Name, p.Name())
+		hardLink := l.Links > 1 && l.Kind != shoal.KindFolder
+		if l.Name == p.Name() || !alike && (hardLink || !l.Same(st)) {
 			continue
 		}
-		if l.Links > 1 && l.Kind != shoal.KindFolder && !alike {
-			continue // another name of the same file
-		}
 		other := p.Parent().Join(l.Name)
-		if now, err := e.FS.Lstat(string(other)); err == nil && (now.Same(st) || st.Inode == 0) {
+		if now, err := e.FS.Lstat(string(other)); err == nil && (alike || now.Same(st)) {
 			return other, true
 		}
 	}
@@ -183,6 +186,26 @@ func (e *Engine) excuse(it *workItem, why error) {
 	e.homeless[it.Path] = it.want
 	e.report(it.Path, "name", fmt.Sprintf("this disk can't hold %q: %v. It is kept for the devices that can.", string(it.Path), why))
 	e.postpone(it.Path, nil)
+}
+
+// refusesName tells whether all that a new name needs is there, so that the disk's "does not exist" can only mean the name: exFAT by FUSE says it of "a:b".
+func (e *Engine) refusesName(it *workItem) bool {
+	if it.want == nil {
+		return false
+	}
+	from := it.temp
+	switch it.Kind {
+	case plan.Mkdir:
+		from = string(it.Path.Parent())
+	case plan.Move:
+		from = string(it.From)
+	case plan.Put:
+	default:
+		return false
+	}
+	_, err := e.FS.Lstat(from)
+	parent, perr := e.FS.Lstat(string(it.Path.Parent()))
+	return err == nil && perr == nil && parent.Kind == shoal.KindFolder
 }
 
 // cannotBe tells whether nothing may be done at p, because this disk has no place for it.

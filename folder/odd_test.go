@@ -369,3 +369,19 @@ func TestADiskThatRefusesModesGetsItsFiles(t *testing.T) {
 		t.Errorf("the odd disk shows %q, the good one %q; %v", got, want, odd.eng.Problems())
 	}
 }
+
+// TestANameThatTheDiskDoesNotFind: some drivers say of a name that they can't hold that it does not exist.
+func TestANameThatTheDiskDoesNotFind(t *testing.T) {
+	w, good, odd := goodAndOdd(t, disktest.Options{})
+	odd.fs.Fail = func(op, p string) error {
+		if op == "mkdir" && p == "x:y" {
+			return fs.ErrNotExist
+		}
+		return nil
+	}
+	write(w, good, "x:y/z", "one")
+	untouched(t, w, good, odd)
+	if !odd.problem("name", "x:y") {
+		t.Errorf("not reported: %v", odd.eng.Problems())
+	}
+}
