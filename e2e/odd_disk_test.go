@@ -100,7 +100,13 @@ func TestAFolderOnARemovableDisk(t *testing.T) {
 				b.stop(t)
 				again()
 				b.up(t)
-				b.do(t, "rescan")
+				eventually(t, "the folder is open again", func() error { // a disk by FUSE may need a moment
+					r, err := b.Run(within(t), "rescan")
+					if err == nil && r.Code != 0 {
+						err = errors.New(r.String())
+					}
+					return err
+				})
 				if after := b.folder(t).Frontier; !maps.Equal(before, after) {
 					t.Errorf("the frontier was %v and is %v, nobody changed anything", before, after)
 				}
