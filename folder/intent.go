@@ -5,8 +5,11 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/gob"
+	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
+	"strings"
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/folder/disk"
@@ -124,7 +127,24 @@ func (e *Engine) readIntents() ([]intent, error) {
 	if err := gob.NewDecoder(bytes.NewReader(data[4:])).Decode(&list); err != nil {
 		return nil, nil
 	}
-	return list, nil
+	return slices.DeleteFunc(list, func(in intent) bool { return in.validate() != nil }), nil
+}
+
+// validate refuses what writeIntents does not write. What it named is found by the next scan, as if it had been done by hand.
+func (in *intent) validate() error {
+	if in.Kind < plan.Mkdir || in.Kind > plan.SetMeta || in.New == nil {
+		return fmt.Errorf("intent of kind %d: %w", in.Kind, shoal.ErrInvalid)
+	}
+	if in.Kind == plan.Move {
+		if err := in.From.Validate(); err != nil {
+			return err
+		}
+	}
+	name, ours := strings.CutPrefix(in.Temp, tmpDir+"/")
+	if in.Temp != "" && (!ours || shoal.Path(name).Validate() != nil || strings.Contains(name, "/")) {
+		return fmt.Errorf("intent with %q for a temporary file: %w", in.Temp, shoal.ErrInvalid)
+	}
+	return in.Path.Validate()
 }
 
 // Recover looks at what the last run left behind. It must be called before the first scan and before records from others are
@@ -137,7 +157,12 @@ func (e *Engine) Recover(ctx context.Context) error {
 	if len(list) > 0 {
 		err := e.Index.Update(ctx, func(tx *index.Tx) error {
 			for i := range list {
-				if err := e.recoverOne(tx, &list[i]); err != nil {
+				err := e.recoverOne(tx, &list[i])
+				if errors.Is(err, shoal.ErrInvalid) {
+					e.Log.Warn("an intent of the last run makes no sense", "path", string(list[i].Path), "err", err)
+					continue // the scan finds out
+				}
+				if err != nil {
 					return fmt.Errorf("recover %s: %w", list[i].Path, err)
 				}
 			}

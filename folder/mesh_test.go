@@ -20,7 +20,7 @@ import (
 
 // world is some devices of one mesh, each with the real engine and index on a disk in memory, that meet when a test says so.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	now     time.Time
 	folder  shoal.FolderID
 	roster  *mesh.Roster
@@ -38,7 +38,7 @@ type device struct {
 	eng  *folder.Engine
 }
 
-func newWorld(t *testing.T, disks ...disktest.Options) *world {
+func newWorld(t testing.TB, disks ...disktest.Options) *world {
 	t.Helper()
 	w := &world{t: t, now: time.Date(2026, 6, 1, 12, 0, 0, 123456789, time.UTC)}
 	chance := rand.NewChaCha8([32]byte{1})
