@@ -3,6 +3,7 @@ package folder
 import (
 	"bytes"
 	"encoding/gob"
+	"time"
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/folder/disk"
@@ -25,3 +26,6 @@ func SampleIntents(p, from shoal.Path, temp string, st disk.Stat) (out [][]byte)
 	}
 	return out
 }
+
+// FullEveryNow is how often a service that has ended looked at everything.
+func (s *Service) FullEveryNow() time.Duration { return s.fullEvery() }

@@ -20,6 +20,8 @@ type watcher interface {
 	Changed() <-chan struct{}
 	// Take returns what may have changed since the last call.
 	Take() watch.Dirty
+	// Blind returns how many folders nothing is told of, and why.
+	Blind() (folders int, why error)
 }
 
 // fetcher gets blocks from other devices. It returns when every want was delivered or ctx ended; deliver is called one at a time.
@@ -54,8 +56,10 @@ type Service struct {
 	running  map[*batch]bool
 	fullScan bool
 	lastFull time.Time
-	waiting  bool // changes wait for the journal to be settled
-	planned  int  // needs left after the last pass
+	fullTook time.Duration // of the last look at everything
+	blind    bool          // the watcher does not tell of everything
+	waiting  bool          // changes wait for the journal to be settled
+	planned  int           // needs left after the last pass
 	err      error
 }
 
@@ -261,16 +265,18 @@ func (s *Service) step(ctx context.Context) {
 func (s *Service) look(ctx context.Context) error {
 	s.settle(ctx)
 	e := s.Engine
-	if time.Since(s.lastFull) > s.FullEvery {
+	s.checkBlind()
+	if time.Since(s.lastFull) > s.fullEvery() {
 		s.fullScan = true
 	}
 	s.waiting = false
 	if s.fullScan {
 		s.show(StateScanning)
+		begun := time.Now()
 		if err := e.ScanAll(ctx); err != nil {
 			return fmt.Errorf("look at the folder: %w", err)
 		}
-		s.fullScan, s.lastFull = false, time.Now()
+		s.fullScan, s.lastFull, s.fullTook = false, time.Now(), time.Since(begun)
 		return nil
 	}
 	if e.Dirty() {
@@ -288,7 +294,7 @@ func (s *Service) late(ctx context.Context) error {
 
 // pause is how long there is nothing to do if nothing happens.
 func (s *Service) pause() time.Duration {
-	wait := time.Until(s.lastFull.Add(s.FullEvery))
+	wait := time.Until(s.lastFull.Add(s.fullEvery()))
 	if due := s.Engine.NextDue(); !due.IsZero() {
 		wait = min(wait, time.Until(due))
 	}
