@@ -10,7 +10,7 @@ SCHEDULES ?= 100000
 FUZZTIME  ?= 10m
 LONGTIME  ?= 60m
 
-.PHONY: run build test quick long mutants bench lint fuzz cross deps clean
+.PHONY: run build test quick long mutants bench lint fuzz fuzz-short cross deps clean
 
 run: build ## build and run the program: make run ARGS="up ~/Shoal"
 	$(BIN)/shoal $(ARGS)
@@ -50,9 +50,12 @@ lint:
 fuzz: ## every fuzz target for FUZZTIME
 	@set -e; for pkg in $$($(GO) list ./...); do \
 		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-			echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+			echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x $$pkg; \
 		done; \
 	done
+
+fuzz-short: ## every fuzz target for 3 seconds; their corpora run with every test
+	$(MAKE) fuzz FUZZTIME=3s
 
 cross: ## the other systems build and vet
 	CGO_ENABLED=0 GOOS=darwin  GOARCH=arm64 $(GO) vet ./...

@@ -223,8 +223,18 @@ func (r room) allows(s source, imported string) bool {
 		return true
 	case s.test && hall(imported) == hall(s.pkg):
 		return true
+	case s.test && r.builtWith(imported):
+		return true
 	}
 	return slices.Contains(strings.Fields(r.imports), imported)
+}
+
+// builtWith tells whether something that the room imports itself imports pkg: a test that builds the one needs the other.
+func (r room) builtWith(pkg string) bool {
+	return slices.ContainsFunc(strings.Fields(r.imports), func(p string) bool {
+		below, ok := roomOf(p)
+		return ok && slices.Contains(strings.Fields(below.imports), pkg)
+	})
 }
 
 func (r room) standsOn(h string) bool {

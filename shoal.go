@@ -96,16 +96,24 @@ type FolderID [16]byte
 // String returns the 32 hex digits.
 func (f FolderID) String() string { return hex.EncodeToString(f[:]) }
 
-// ParseFolderID is the inverse of FolderID.String.
+// Validate refuses the zero value.
+func (f FolderID) Validate() error {
+	if f == (FolderID{}) {
+		return fmt.Errorf("zero folder ID: %w", ErrInvalid)
+	}
+	return nil
+}
+
+// ParseFolderID is the inverse of FolderID.String: each ID has one text form, in lower case.
 func ParseFolderID(s string) (FolderID, error) {
 	var f FolderID
 	if len(s) != 2*len(f) {
-		return f, fmt.Errorf("folder ID %q: %w", s, ErrInvalid)
+		return f, fmt.Errorf("folder ID of %d characters: %w", len(s), ErrInvalid)
 	}
-	if _, err := hex.Decode(f[:], []byte(s)); err != nil {
-		return f, fmt.Errorf("folder ID %q: %w", s, ErrInvalid)
+	if _, err := hex.Decode(f[:], []byte(s)); err != nil || f.String() != s {
+		return FolderID{}, fmt.Errorf("folder ID %q: %w", s, ErrInvalid)
 	}
-	return f, nil
+	return f, f.Validate()
 }
 
 // JournalID names one journal: a device and a random number of its choosing. A device writes to one journal at a time
@@ -134,7 +142,7 @@ func (j JournalID) Bytes() []byte {
 // Validate refuses a zero device.
 func (j JournalID) Validate() error { return j.Device.Validate() }
 
-// ParseJournalID is the inverse of JournalID.String.
+// ParseJournalID is the inverse of JournalID.String: each ID has one text form, with lower-case digits.
 func ParseJournalID(s string) (JournalID, error) {
 	dev, nonce, ok := strings.Cut(s, ".")
 	if !ok || len(nonce) != 16 {
@@ -145,10 +153,11 @@ func ParseJournalID(s string) (JournalID, error) {
 		return JournalID{}, err
 	}
 	n, err := strconv.ParseUint(nonce, 16, 64)
-	if err != nil {
+	j := JournalID{Device: d, Nonce: n}
+	if err != nil || j.String() != s {
 		return JournalID{}, fmt.Errorf("journal ID %q: %w", s, ErrInvalid)
 	}
-	return JournalID{Device: d, Nonce: n}, nil
+	return j, nil
 }
 
 // JournalIDFromBytes is the inverse of JournalID.Bytes.

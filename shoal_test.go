@@ -147,7 +147,7 @@ func TestDots(t *testing.T) {
 
 func TestZeroIDsAreInvalid(t *testing.T) {
 	for name, err := range map[string]error{
-		"device": shoal.DeviceID{}.Validate(), "journal": shoal.JournalID{Nonce: 1}.Validate(), "kind": shoal.Kind(0).Validate(),
+		"device": shoal.DeviceID{}.Validate(), "folder": shoal.FolderID{}.Validate(), "journal": shoal.JournalID{Nonce: 1}.Validate(), "kind": shoal.Kind(0).Validate(),
 	} {
 		if !errors.Is(err, shoal.ErrInvalid) {
 			t.Errorf("zero %s gives %v", name, err)
@@ -174,7 +174,7 @@ func FuzzParseDeviceID(f *testing.F) {
 }
 
 func FuzzParseJournalID(f *testing.F) {
-	for _, s := range []string{knownPeerID + ".0000000000000007", knownPeerID, ".", knownPeerID + ".-000000000000007"} {
+	for _, s := range []string{knownPeerID + ".0000000000000007", knownPeerID, ".", knownPeerID + ".-000000000000007", knownPeerID + ".000000000000000A"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -185,9 +185,44 @@ func FuzzParseJournalID(f *testing.F) {
 			}
 			return
 		}
-		again, err := shoal.ParseJournalID(j.String())
-		if err != nil || again != j || j.Validate() != nil || !strings.EqualFold(j.String(), s) {
+		if j.Validate() != nil || j.String() != s {
 			t.Fatalf("%q is accepted and prints %q", s, j)
+		}
+	})
+}
+
+func FuzzParseFolderID(f *testing.F) {
+	for _, s := range []string{"", strings.Repeat("0", 32), strings.Repeat("0a", 16), strings.Repeat("0A", 16), strings.Repeat("0g", 16)} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		id, err := shoal.ParseFolderID(s)
+		if err != nil {
+			if !errors.Is(err, shoal.ErrInvalid) {
+				t.Fatalf("%q gives %v", s, err)
+			}
+			return
+		}
+		if id.Validate() != nil || id.String() != s {
+			t.Fatalf("%q is accepted and prints %q", s, id)
+		}
+	})
+}
+
+func FuzzJournalIDFromBytes(f *testing.F) {
+	f.Add([]byte(nil))
+	f.Add(make([]byte, 40))
+	f.Add(shoal.JournalID{Device: knownDevice, Nonce: 7}.Bytes())
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		j, err := shoal.JournalIDFromBytes(raw)
+		if err != nil {
+			if !errors.Is(err, shoal.ErrInvalid) {
+				t.Fatalf("%x gives %v", raw, err)
+			}
+			return
+		}
+		if j.Validate() != nil || !bytes.Equal(j.Bytes(), raw) {
+			t.Fatalf("%x is accepted and is %x", raw, j.Bytes())
 		}
 	})
 }

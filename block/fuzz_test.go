@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/zeebo/blake3"
+
 	"github.com/shoalmesh/shoal"
 )
 
@@ -155,6 +157,38 @@ func FuzzParseCID(f *testing.F) {
 		}
 		if back, err := ParseCID(id.CIDString()); back != id || err != nil {
 			t.Fatalf("%q: prints as %q", s, id.CIDString())
+		}
+	})
+}
+
+// FuzzReadRefTree: nodes that somebody else sends, which hash to what was asked for because they chose that, are a set in order or an error; and
+// reading ends.
+func FuzzReadRefTree(f *testing.F) {
+	var refs []EpochRef
+	for i := range 300 {
+		refs = append(refs, EpochRef{ID: ID(blake3.Sum256([]byte{byte(i), byte(i >> 8)})), Epoch: shoal.EpochID{1}})
+	}
+	for _, n := range []int{1, 3, 300} {
+		_, nodes := RefTree(refs[:n])
+		f.Add(nodes[len(nodes)-1], nodes[0], uint16(1000))
+	}
+	f.Fuzz(func(t *testing.T, a, b []byte, limit uint16) {
+		nodes := map[[32]byte][]byte{blake3.Sum256(a): a, blake3.Sum256(b): b}
+		asked := 0
+		got, err := ReadRefTree(blake3.Sum256(a), int(limit), func(hash [32]byte) ([]byte, error) {
+			if asked++; asked > 100_000 {
+				t.Fatal("never ends")
+			}
+			if data := nodes[hash]; data != nil {
+				return data, nil
+			}
+			return nil, ErrNotFound
+		})
+		if err != nil {
+			return
+		}
+		if root, _ := RefTree(got); root != blake3.Sum256(a) || len(got) > int(limit) {
+			t.Fatalf("%d references of at most %d", len(got), limit)
 		}
 	})
 }

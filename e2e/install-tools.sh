@@ -1,10 +1,13 @@
 #!/bin/sh
-# What the end-to-end tests use beyond Go, where it can be installed: network namespaces (iproute2) and mounts (util-linux). Without them
+# What the end-to-end tests use beyond Go, where it can be installed: network namespaces (iproute2), mounts (util-linux) and file systems of removable disks. Without them
 # the tests that need them are skipped by name.
 set -eu
 missing=
 command -v ip >/dev/null 2>&1 || missing="$missing iproute2"
 command -v setpriv >/dev/null 2>&1 || missing="$missing util-linux"
+command -v mkfs.vfat >/dev/null 2>&1 || [ -x /sbin/mkfs.vfat ] || missing="$missing dosfstools"
+command -v mkfs.exfat >/dev/null 2>&1 || [ -x /sbin/mkfs.exfat ] || missing="$missing exfatprogs"
+command -v mount.exfat-fuse >/dev/null 2>&1 || [ -x /sbin/mount.exfat-fuse ] || missing="$missing exfat-fuse"
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
 	echo "not installed:$missing; the tests that need them are skipped" >&2

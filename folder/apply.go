@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/crashpoint"
@@ -53,20 +54,28 @@ func (e *Engine) Apply(ctx context.Context, w *Work) (n int, err error) {
 	}
 	crashpoint.Here("apply: contents synced")
 	if err := e.writeIntents(items); err != nil {
+		if errors.Is(err, disk.ErrReadOnly) {
+			for _, it := range items {
+				e.failed(it, err)
+			}
+			return 0, nil
+		}
 		return 0, err
 	}
 	crashpoint.Here("apply: intents written")
 	var done []result
 	touched, broken := map[shoal.Path]bool{}, map[shoal.Path]bool{}
 	for _, it := range items {
-		if broken[it.Path] {
+		if isBroken(broken, it.Path) || isBroken(broken, it.From) {
 			continue
 		}
 		rs, err := e.carryOut(it)
 		crashpoint.Here("apply: one operation done")
 		if err != nil {
 			broken[it.Path] = true
-			e.failed(it, err)
+			if !e.standsAside(ctx, it, err, broken) {
+				e.failed(it, err)
+			}
 			continue
 		}
 		delete(e.waits, it.Path)
@@ -96,10 +105,20 @@ func (e *Engine) Apply(ctx context.Context, w *Work) (n int, err error) {
 	return len(done), e.clearIntents()
 }
 
+// isBroken tells whether p, or a folder that it is in, was to be changed before and is not what was meant.
+func isBroken(broken map[shoal.Path]bool, p shoal.Path) bool {
+	for ; p != "" && len(broken) > 0; p = p.Parent() {
+		if broken[p] {
+			return true
+		}
+	}
+	return false
+}
+
 // tell says what was applied, path by path.
 func (e *Engine) tell(items []*workItem, broken map[shoal.Path]bool) {
 	for _, it := range items {
-		if it.Kind == plan.Adopt || it.Kind == plan.Mkdir || broken[it.Path] {
+		if it.Kind == plan.Adopt || it.Kind == plan.Mkdir || isBroken(broken, it.Path) || isBroken(broken, it.From) {
 			continue
 		}
 		kind, dev := HappenedApply, shoal.DeviceID{}
@@ -195,14 +214,15 @@ func (e *Engine) dressTemp(it *workItem) error {
 		return ignoreUnsupported(e.FS.Chtimes(it.temp, it.want.MTime))
 	}
 	it.temp = it.job.temp
-	if err := e.FS.Chmod(it.temp, it.want.Mode); err != nil {
+	if err := ignoreUnsupported(e.FS.Chmod(it.temp, it.want.Mode)); err != nil {
 		return err
 	}
-	return e.FS.Chtimes(it.temp, it.want.MTime)
+	return ignoreUnsupported(e.FS.Chtimes(it.temp, it.want.MTime))
 }
 
+// ignoreUnsupported forgives a disk that can't give our own file a mode or a time. Disks without owners refuse it as if it were not ours.
 func ignoreUnsupported(err error) error {
-	if errors.Is(err, errors.ErrUnsupported) {
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrPermission) {
 		return nil
 	}
 	return err
@@ -219,6 +239,9 @@ func (e *Engine) carryOut(it *workItem) ([]result, error) {
 			return nil, err
 		}
 		crashpoint.Here("apply: folder made")
+		if err := e.settleName(it.Path, func() error { return e.FS.Remove(string(it.Path)) }); err != nil {
+			return nil, err
+		}
 		rs, err := e.shows(it)
 		if err == nil {
 			rs[0].base.Mode = it.want.Mode | 0o700
@@ -229,6 +252,9 @@ func (e *Engine) carryOut(it *workItem) ([]result, error) {
 			return nil, err
 		}
 		crashpoint.Here("apply: put in place")
+		if err := e.settleName(it.Path, func() error { return e.FS.Rename(string(it.Path), it.temp) }); err != nil {
+			return nil, err
+		}
 		return e.shows(it)
 	case plan.Swap:
 		return e.swap(it)
@@ -254,6 +280,8 @@ func (e *Engine) carryOut(it *workItem) ([]result, error) {
 // failed decides what becomes of an operation that was not done: look again, wait, or give the path up on this disk.
 func (e *Engine) failed(it *workItem, err error) {
 	switch {
+	case isNotExist(err) && e.refusesName(it):
+		e.excuse(it, disk.ErrName)
 	case errors.Is(err, errNotBase), isNotExist(err), isExist(err), errors.Is(err, disk.ErrNotFile):
 		e.markDirty(it.Path.Parent())
 		if it.Kind == plan.Move {
@@ -271,9 +299,7 @@ func (e *Engine) failed(it *workItem, err error) {
 			e.report(it.Path, "kept", fmt.Sprintf("the folder %s was deleted elsewhere; it stays here because it still holds files that are not synced.", it.Path))
 		}
 	case errors.Is(err, disk.ErrName), errors.Is(err, errors.ErrUnsupported):
-		e.excused[it.Path] = "error"
-		e.report(it.Path, "name", fmt.Sprintf("this disk can't hold %q: %v. It is kept for the devices that can.", string(it.Path), err))
-		e.postpone(it.Path, nil)
+		e.excuse(it, err)
 	default:
 		e.postpone(it.Path, err)
 	}

@@ -3,6 +3,7 @@ package folder
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"github.com/shoalmesh/shoal/block"
 	"github.com/shoalmesh/shoal/crashpoint"
 	"github.com/shoalmesh/shoal/folder/disk"
+	"github.com/shoalmesh/shoal/folder/plan"
 	"github.com/shoalmesh/shoal/index"
 )
 
@@ -308,7 +310,11 @@ func (e *Engine) Finish(j *Job, err error) {
 	}
 	if err != nil {
 		e.Forget(j)
-		e.postpone(j.Path, err)
+		if errors.Is(err, disk.ErrTooBig) {
+			e.excuse(&workItem{Op: plan.Op{Path: j.Path}, want: j.want}, err)
+		} else {
+			e.postpone(j.Path, err)
+		}
 		return
 	}
 	j.done = true

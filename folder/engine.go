@@ -59,11 +59,12 @@ type Engine struct {
 	joining    bool // nothing is recorded until one complete frontier is here
 	adopting   bool // the first look after joining: what differs is recorded so that it loses
 
-	weak      map[shoal.Path]reread // files to hash again: changed within the clock's granularity, or while being read
-	excused   map[shoal.Path]string // wanted, but can't be on this disk, with the reason
-	jobs      map[shoal.Path]*Job   // content being assembled, by the path that wants it
-	recent    *recentContent        // content lately moved to history, still good as a source of blocks
-	late      []lateFile            // files taken away lately that somebody may still write to
+	weak      map[shoal.Path]reread       // files to hash again: changed within the clock's granularity, or while being read
+	excused   map[shoal.Path]string       // wanted, but can't be on this disk, with the reason
+	homeless  map[shoal.Path]*index.State // of these what this disk can't hold
+	jobs      map[shoal.Path]*Job         // content being assembled, by the path that wants it
+	recent    *recentContent              // content lately moved to history, still good as a source of blocks
+	late      []lateFile                  // files taken away lately that somebody may still write to
 	deletions deletionGuard
 	problems  map[problemKey]Problem
 	waits     map[shoal.Path]busyWait // files that somebody has open for writing
@@ -73,6 +74,9 @@ type Engine struct {
 	serial    uint64                  // makes names in .shoal unique within a run
 	canRecord bool
 	untidy    bool // contents may lie in the temporary folder that nobody wants any more
+
+	foldsCase bool      // names that differ in case are one to this disk
+	metaDir   disk.Stat // of our own folder
 }
 
 // New makes the engine of a folder whose root carries our marker. Recover must be called before anything else.
@@ -95,7 +99,7 @@ func New(c Config) (*Engine, error) {
 	}
 	e := &Engine{
 		Config: c, rootDevice: root.Device,
-		weak: map[shoal.Path]reread{}, excused: map[shoal.Path]string{}, jobs: map[shoal.Path]*Job{},
+		weak: map[shoal.Path]reread{}, excused: map[shoal.Path]string{}, homeless: map[shoal.Path]*index.State{}, jobs: map[shoal.Path]*Job{},
 		recent: newRecentContent(10_000), problems: map[problemKey]Problem{}, waits: map[shoal.Path]busyWait{},
 		dirty: map[shoal.Path]bool{}, active: &activeJobs{},
 	}
@@ -105,6 +109,7 @@ func New(c Config) (*Engine, error) {
 			return nil, fmt.Errorf("prepare %s: %w", dir, err)
 		}
 	}
+	e.probeNames()
 	return e, nil
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 // clockGranularity is how close to "now" a modification time may be before a second change could hide behind it. Linux stamps files with
-// the time of the last timer tick, 1 to 10 ms old; FAT counts in steps of 2 s.
+// the time of the last timer tick, 1 to 10 ms old; see coarseClock for others.
 const clockGranularity = 20 * time.Millisecond
 
 // errChanging: the file was written to while it was read.
@@ -62,8 +62,7 @@ func (e *Engine) readFile(ctx context.Context, s *sight) error {
 	}
 	after.Name = s.stat.Name
 	s.stat, s.recipe, s.content, s.size = after, r, e.Keys.ContentID(r), after.Size
-	age := e.Now().UnixNano() - max(after.MTime, after.CTime) // negative: the clock was set back since; the next change has another time
-	s.weak = age >= 0 && age < int64(clockGranularity)
+	s.weak = e.mayHide(after, max(after.MTime, after.CTime))
 	return nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"encoding/gob"
 	"fmt"
 	"hash/crc32"
+	"slices"
+	"strings"
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/crashpoint"
@@ -104,6 +106,9 @@ func writeDurably(fsys disk.FS, p string, data []byte) error {
 }
 
 func (e *Engine) clearIntents() error {
+	if _, err := e.FS.Lstat(intentFile); isNotExist(err) {
+		return nil // a disk that is read-only refuses to remove even what is not there
+	}
 	if err := e.FS.Remove(intentFile); err != nil && !isNotExist(err) {
 		return err
 	}
@@ -126,5 +131,22 @@ func (e *Engine) readIntents() ([]intent, error) {
 	if err := gob.NewDecoder(bytes.NewReader(data[4:])).Decode(&list); err != nil {
 		return nil, nil
 	}
-	return list, nil
+	return slices.DeleteFunc(list, func(in intent) bool { return in.validate() != nil }), nil
+}
+
+// validate refuses what writeIntents does not write. What it named is found by the next scan, as if it had been done by hand.
+func (in *intent) validate() error {
+	if in.Kind < plan.Mkdir || in.Kind > plan.SetMeta || in.New == nil {
+		return fmt.Errorf("intent of kind %d: %w", in.Kind, shoal.ErrInvalid)
+	}
+	if in.Kind == plan.Move {
+		if err := in.From.Validate(); err != nil {
+			return err
+		}
+	}
+	name, ours := strings.CutPrefix(in.Temp, tmpDir+"/")
+	if in.Temp != "" && (!ours || shoal.Path(name).Validate() != nil || strings.Contains(name, "/")) {
+		return fmt.Errorf("intent with %q for a temporary file: %w", in.Temp, shoal.ErrInvalid)
+	}
+	return in.Path.Validate()
 }

@@ -47,6 +47,10 @@ func (e *Engine) shows(it *workItem) ([]result, error) {
 		return nil, err
 	}
 	b := index.BaseOf(it.want, statOf(st))
+	if st.Kind == shoal.KindFile && coarse(st) && e.mayHide(st, st.MTime) {
+		b.Stat.Weak = true
+		e.weak[it.Path] = reread{at: e.Now().Add(weakDelay)}
+	}
 	if it.job != nil {
 		b.Recipe = it.job.recipe
 	} else if b.Recipe == nil {
@@ -125,6 +129,9 @@ func (e *Engine) move(it *workItem) ([]result, error) {
 		return nil, err
 	}
 	crashpoint.Here("apply: moved")
+	if err := e.settleName(it.Path, func() error { return e.FS.Rename(string(it.Path), string(it.From)) }); err != nil {
+		return nil, err
+	}
 	if !e.cameOut(string(it.Path), it.from.base) {
 		return nil, errors.Join(errNotBase, e.FS.Rename(string(it.Path), string(it.From)))
 	}

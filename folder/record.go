@@ -184,20 +184,37 @@ func (d *drafts) add(s *sight) error {
 	return d.settleAround(s.path, s.base)
 }
 
-// modeOf returns the permission bits that s has as state; a symlink has none.
+// modeOf returns the permission bits that s has as state; a symlink has none. Where the disk reports what it reported before, that is what was
+// asked of it, whatever it made of that.
 func modeOf(s *sight) uint32 {
 	if s.stat.Kind == shoal.KindSymlink {
 		return 0
 	}
+	if b := s.before(); b != nil && b.Stat.Mode == s.stat.Mode {
+		return b.Mode
+	}
 	return s.stat.Mode
 }
 
-// mtimeOf returns the modification time that s has as state; a folder has none.
+// mtimeOf returns the modification time that s has as state; a folder has none. As modeOf.
 func mtimeOf(s *sight) int64 {
 	if s.stat.Kind == shoal.KindFolder {
 		return 0
 	}
+	if b := s.before(); b != nil && b.Stat.MTime == s.stat.MTime {
+		return b.MTime
+	}
 	return s.stat.MTime
+}
+
+// before is what was known of the same thing until now; nil when it is new.
+func (s *sight) before() *index.Base {
+	for _, b := range []*index.Base{s.base, s.fromBase} {
+		if onDisk(b) && b.Kind == s.stat.Kind {
+			return b
+		}
+	}
+	return nil
 }
 
 // isWanted tells whether s is the content that the index wants at its path and the base does not have: then its version is adopted and

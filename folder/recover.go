@@ -2,6 +2,7 @@ package folder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/shoalmesh/shoal"
@@ -22,7 +23,12 @@ func (e *Engine) Recover(ctx context.Context) error {
 		crashpoint.Here("recover: intents read")
 		err := e.Index.Update(ctx, func(tx *index.Tx) error {
 			for i := range list {
-				if err := e.recoverOne(tx, &list[i]); err != nil {
+				err := e.recoverOne(tx, &list[i])
+				if errors.Is(err, shoal.ErrInvalid) {
+					e.Log.Warn("an intent of the last run makes no sense", "path", string(list[i].Path), "err", err)
+					continue // the scan finds out
+				}
+				if err != nil {
 					return fmt.Errorf("recover %s: %w", list[i].Path, err)
 				}
 			}

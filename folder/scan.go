@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/folder/disk"
@@ -171,7 +172,7 @@ func (s *scan) list(ctx context.Context, dir shoal.Path) error {
 			}
 		}
 		s.push(descend)
-		return s.lose(tx, dir, bases)
+		return s.lose(tx, dir, bases, stats)
 	})
 }
 
@@ -200,6 +201,8 @@ func (s *scan) meet(p shoal.Path, st disk.Stat, b *index.Base) (descend bool) {
 	switch {
 	case e.isIgnored(p, st.Kind == shoal.KindFolder):
 		return false
+	case p.Parent() == "" && e.foldsCase && (st.Same(e.metaDir) || strings.EqualFold(st.Name, metaDir)):
+		return false // our own folder, spelled otherwise by somebody
 	case st.Kind == 0:
 		e.report(p, "unsupported", fmt.Sprintf("%s is neither file, folder nor symlink; it stays on this device only.", p))
 		return false
@@ -222,7 +225,7 @@ func (s *scan) meet(p shoal.Path, st disk.Stat, b *index.Base) (descend bool) {
 }
 
 // lose notes what the base has directly in dir and a complete listing has not, with everything inside it.
-func (s *scan) lose(tx *index.Tx, dir shoal.Path, left map[string]*index.Base) error {
+func (s *scan) lose(tx *index.Tx, dir shoal.Path, left map[string]*index.Base, listed []disk.Stat) error {
 	names := make([]string, 0, len(left))
 	for n := range left {
 		names = append(names, n)
@@ -233,10 +236,13 @@ func (s *scan) lose(tx *index.Tx, dir shoal.Path, left map[string]*index.Base) e
 		if !onDisk(b) || s.e.isIgnored(p, b.Kind == shoal.KindFolder) {
 			continue
 		}
-		// A listing is no snapshot: a name that was changed meanwhile may be left out of it. Only the name itself proves absence.
+		// A listing is no snapshot: a name that was changed meanwhile may be left out of it. Only the name itself proves absence, unless the
+		// disk finds by it what it has listed under another spelling.
 		if _, err := s.e.FS.Lstat(string(p)); !isNotExist(err) {
-			s.e.markDirty(dir)
-			continue
+			if _, respelled := s.e.otherSpelling(p, listed); !respelled {
+				s.e.markDirty(dir)
+				continue
+			}
 		}
 		s.gone = append(s.gone, &sight{path: p, base: b})
 		if b.Kind == shoal.KindFolder {

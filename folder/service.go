@@ -20,6 +20,8 @@ type watcher interface {
 	Changed() <-chan struct{}
 	// Take returns what may have changed since the last call.
 	Take() watch.Dirty
+	// Blind returns how many folders nothing is told of, and why.
+	Blind() (folders int, why error)
 }
 
 // fetcher gets blocks from other devices. It returns when every want was delivered or ctx ended; deliver is called one at a time.
@@ -64,8 +66,10 @@ type Service struct {
 	crowded  bool                     // jobs found no room in the last pass
 	fullScan bool
 	lastFull time.Time
-	began    time.Time // when the service was made; with the monotonic clock
-	waiting  bool      // changes wait for the journal to be settled
+	began    time.Time     // when the service was made; with the monotonic clock
+	fullTook time.Duration // of the last look at everything
+	blind    bool          // the watcher does not tell of everything
+	waiting  bool          // changes wait for the journal to be settled
 	err      error
 }
 
@@ -289,18 +293,20 @@ func (s *Service) step(ctx context.Context) {
 func (s *Service) look(ctx context.Context) error {
 	s.settle(ctx)
 	e := s.Engine
-	if time.Since(s.lastFull) > s.FullEvery {
+	s.checkBlind()
+	if time.Since(s.lastFull) > s.fullEvery() {
 		s.fullScan = true
 	}
 	s.waiting = false
 	if s.fullScan {
 		s.show(StateScanning)
+		begun := time.Now()
 		err := e.ScanAll(ctx)
 		s.tell(ctx, DutyRescan, err)
 		if err != nil {
 			return fmt.Errorf("look at the folder: %w", err)
 		}
-		s.fullScan, s.lastFull = false, time.Now()
+		s.fullScan, s.lastFull, s.fullTook = false, time.Now(), time.Since(begun)
 		s.prune(ctx)
 		return nil
 	}
@@ -338,7 +344,7 @@ func (s *Service) pause() time.Duration {
 	case s.err != nil || s.waiting:
 		return retryAfter
 	}
-	wait := time.Until(s.lastFull.Add(s.FullEvery))
+	wait := time.Until(s.lastFull.Add(s.fullEvery()))
 	if due := s.Engine.NextDue(); !due.IsZero() {
 		wait = min(wait, time.Until(due))
 	}

@@ -200,6 +200,9 @@ func (e *Engine) need(tx *index.Tx, p shoal.Path) (n need, ok bool, err error) {
 	if e.heldPath(p) {
 		return n, false, nil
 	}
+	if no, err := e.cannotBe(tx, p, &n); no || err != nil {
+		return n, false, err
+	}
 	if isCopy := n.want != nil && n.want.Copy != nil; !isCopy && e.isIgnored(p, isDir) {
 		e.excused[p] = "excluded"
 		return n, false, nil
@@ -336,6 +339,7 @@ func (e *Engine) tidy(tx *index.Tx) error {
 		}
 		delete(e.waits, p)
 		delete(e.excused, p)
+		delete(e.homeless, p)
 	}
 	return nil
 }

@@ -106,5 +106,65 @@ func FuzzDatabaseValues(f *testing.F) {
 			j.encode()
 		}
 		storedSlotOf(data, 7)
+		d := decoder{data: data}
+		d.stat(&Base{Kind: shoal.KindFile})
+		if d.end() == nil && len(d.data) != 0 {
+			t.Fatal("ends before the end")
+		}
+	})
+}
+
+// FuzzHostileMember: a member of the mesh signs whatever it likes. The record is set aside or is a valid entry; either way the database stays sound, every question
+// about every path has an answer, and what the member wrote honestly stays.
+func FuzzHostileMember(f *testing.F) {
+	for _, v := range makeRecordVectors() {
+		f.Add([]byte(v.Entry), uint64(0), uint64(0))
+	}
+	for _, p := range []shoal.Path{"x", "x/y", "../x", ".shoal/x", ""} {
+		f.Add(encodeEntry(&Entry{Path: p, Kind: shoal.KindFolder, Mode: 0o755, Time: 7}, testOwn), uint64(0), uint64(1))
+		f.Add(encodeEntry(&Entry{Path: p, Kind: shoal.KindTombstone, MovedTo: "x", Time: 7}, testOwn), uint64(1), uint64(0))
+	}
+	w := newWorld(f, "a", "b")
+	a, b := w.devices[0], w.devices[1]
+	a.write(a.file("x", "one"), a.file("z", "two"))
+	a.apply()
+	f.Fuzz(func(t *testing.T, entry []byte, slot, seq uint64) {
+		w := &world{t: t, now: w.now, chance: w.chance, mesh: w.mesh, folder: w.folder}
+		c := &device{world: w, id: a.id, keys: a.keys, state: a.state}
+		b := &device{world: w, id: b.id, keys: b.keys, state: b.state}
+		c.open(a.db.Clone(Options{Clock: w.clock, Rand: w.chance}))
+		s := newScribe(b, 7)
+		s.write(b.file("honest", "three"), 0)
+		clear := s.clear(&Entry{}, shoal.Slot(slot))
+		clear.seq += shoal.Seq(seq)
+		s.add(shoal.Slot(slot), s.seal(clear, entry))
+		if _, err := c.accept(s.batch(0)); err != nil {
+			return // all or nothing
+		}
+		must(t, c.db.Check(t.Context()))
+		honest := false
+		c.view(func(tx *Tx) error {
+			paths, err := tx.Needs("", 100)
+			must(t, err)
+			must(t, tx.Walk("", func(r Row) error {
+				paths = append(paths, r.Path)
+				honest = honest || r.Path == "honest"
+				for i := range r.Live {
+					must(t, r.Live[i].Entry.Validate())
+				}
+				return nil
+			}))
+			for _, p := range paths {
+				must(t, p.Validate())
+				_, err := tx.Desired(p)
+				must(t, err)
+				_, err = tx.Resolution(p)
+				must(t, err)
+			}
+			return nil
+		})
+		if !honest && slot != 1 {
+			t.Fatal("an honest record is gone")
+		}
 	})
 }

@@ -2,6 +2,8 @@ package mesh
 
 import (
 	"bytes"
+	"errors"
+	"strings"
 	"testing"
 )
 
@@ -56,6 +58,32 @@ func FuzzParseIdentity(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if id, err := parseIdentity(text); err == nil && id.Device().Validate() != nil {
 			t.Fatal("an identity without a device")
+		}
+	})
+}
+
+func FuzzRootFromPhrase(f *testing.F) {
+	for _, entropy := range [][]byte{make([]byte, 32), bytes.Repeat([]byte{7}, 32)} {
+		words, err := NewPhrase(entropy)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(words)
+		f.Add(strings.ToUpper(words) + "  ")
+	}
+	f.Add("")
+	f.Add(strings.Repeat("abandon ", 24))
+	f.Fuzz(func(t *testing.T, words string) {
+		r, err := RootFromPhrase(words)
+		if err != nil {
+			if !errors.Is(err, ErrPhrase) {
+				t.Fatalf("error %v is not ErrPhrase", err)
+			}
+			return
+		}
+		again, err := RootFromPhrase(strings.ToUpper(strings.Join(strings.Fields(words), "\t")))
+		if err != nil || again.device != r.device {
+			t.Fatalf("the same words make another root: %v", err)
 		}
 	})
 }

@@ -133,6 +133,9 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if n.roster, err = rosterfile.Open(n.cfg.file(rosterFile), n.id, n.duties.told(dutyRoster)); err != nil {
 		return err
 	}
+	if cut := n.roster.Cut(); cut != "" {
+		n.event(control.Event{Kind: control.EventProblem, Message: "The end of the roster could not be read. It is kept in " + cut + "; other devices give what is missing again."})
+	}
 	fresh := n.roster.State().Mesh() == (shoal.MeshID{})
 	if fresh && n.cfg.Service {
 		return control.Errorf(control.CodeFailed, "this home holds no device yet: run `shoal up` once first")

@@ -113,15 +113,9 @@ func (n *Node) join(ctx context.Context) error {
 	if err != nil {
 		return joinError(err)
 	}
-	var w welcome
-	if err := json.Unmarshal(raw, &w); err != nil {
-		return fmt.Errorf("read what the inviter gave: %w", err)
-	}
-	r := mesh.NewRoster()
-	for _, st := range w.Statements {
-		if _, err := r.Add(st); err != nil {
-			return fmt.Errorf("read the roster: %w", err)
-		}
+	w, r, err := readWelcome(raw)
+	if err != nil {
+		return err
 	}
 	if t, err := p2p.ParseTicket(n.cfg.Join); err == nil && t.Mesh != r.Mesh() {
 		return control.Errorf(control.CodeRefused, "the inviter gave the roster of another mesh than its ticket names")
@@ -134,6 +128,21 @@ func (n *Node) join(ctx context.Context) error {
 	}
 	n.joining = true
 	return n.roster.Replace(r)
+}
+
+// readWelcome reads what an inviter gave, and the roster in it.
+func readWelcome(raw []byte) (welcome, *mesh.Roster, error) {
+	var w welcome
+	if err := json.Unmarshal(raw, &w); err != nil {
+		return w, nil, fmt.Errorf("read what the inviter gave: %w", err)
+	}
+	r := mesh.NewRoster()
+	for _, st := range w.Statements {
+		if _, err := r.Add(st); err != nil {
+			return w, nil, fmt.Errorf("read the roster: %w", err)
+		}
+	}
+	return w, r, nil
 }
 
 func (n *Node) takeFirstFolder(w welcome, dir string) error {

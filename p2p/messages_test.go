@@ -3,6 +3,7 @@ package p2p
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -105,6 +106,27 @@ func FuzzReceivePair(f *testing.F) {
 		m, err := receivePair(bytes.NewReader(raw), maxPairFrame)
 		if err == nil && (validatePair(m) != nil || m.GetRefusal() != nil) {
 			t.Fatalf("%v is accepted", m)
+		}
+	})
+}
+
+// FuzzGuestInfo: what a guest says of itself is shown to people.
+func FuzzGuestInfo(f *testing.F) {
+	for _, g := range []*wire.Guest{{}, {Name: "ann", Hpke: []byte{1}}, {Name: "a\u202eb", Hpke: make([]byte, 5000)}} {
+		raw, err := proto.Marshal(g)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var info wire.Guest
+		if proto.Unmarshal(raw, &info) != nil {
+			return
+		}
+		g := Guest{Name: info.Name, HPKE: info.Hpke}
+		if g.validateSelf() == nil && (len(g.Name) > maxGuestName || len(g.HPKE) > maxGuestHPKE || strings.ContainsAny(g.Name, "\n\x1b\u202e\u200b")) {
+			t.Fatalf("%q is accepted", g.Name)
 		}
 	})
 }

@@ -20,7 +20,10 @@ func (o *OS) Mkdir(p string, mode uint32) error {
 		o.changed.note(dir)
 		o.changed.noteName(dir, name)
 		// The umask may have taken bits away, and the sticky bits are not for mkdir.
-		return chmodAt(dir, name, mode&0o7777)
+		if err := chmodAt(dir, name, mode&0o7777); err != unix.EPERM {
+			return err
+		}
+		return nil // it is ours: this file system has no such mode
 	})
 }
 
@@ -61,12 +64,23 @@ func (o *OS) Remove(p string) error {
 // Chmod implements FS.
 func (o *OS) Chmod(p string, mode uint32) error {
 	return o.at("chmod", p, func(dir int, name string) error {
-		if err := chmodAt(dir, name, mode&0o7777); err != nil {
+		if err := chmodAt(dir, name, mode&0o7777); err != nil && (err != unix.EPERM || !isOurs(dir, name)) {
 			return err
 		}
 		o.changed.noteName(dir, name)
 		return nil
 	})
+}
+
+// isOurs tells whether this user may change the mode of name. If that is refused all the same the file system has no such mode (FAT, exFAT), which is no
+// error.
+func isOurs(dir int, name string) bool {
+	var st unix.Stat_t
+	if err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return false
+	}
+	me := unix.Geteuid()
+	return me == 0 || int(st.Uid) == me
 }
 
 // Chtimes implements FS.
@@ -90,11 +104,11 @@ func (o *OS) Rename(from, to string) error {
 	}
 	return o.at2("rename", from, to, func(fromDir int, fromName string, toDir int, toName string) error {
 		err := renameExclusive(fromDir, fromName, toDir, toName)
-		switch {
-		case err == unix.EEXIST && sameName(fromDir, fromName, toDir, toName):
-			err = unix.Renameat(fromDir, fromName, toDir, toName)
-		case errors.Is(err, errors.ErrUnsupported) || err == unix.EINVAL:
+		if errors.Is(err, errors.ErrUnsupported) || err == unix.EINVAL {
 			err = renameChecked(fromDir, fromName, toDir, toName)
+		}
+		if err == unix.EEXIST && sameName(fromDir, fromName, toDir, toName) {
+			err = unix.Renameat(fromDir, fromName, toDir, toName)
 		}
 		if err == nil {
 			o.changed.note(fromDir)

@@ -96,6 +96,9 @@ func (o *OS) Create(p string, size int64, mode uint32) (WFile, error) {
 	}
 	if err == nil { // last: a change of size takes the setuid bit away
 		err = retry(func() error { return unix.Fchmod(fd, mode&0o7777) })
+		if err == unix.EPERM {
+			err = nil // it is ours: this file system has no such mode
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(pathError("create", p, err), f.f.Close())

@@ -69,8 +69,8 @@ type Writer interface {
 	// Remove removes a file, a symlink, or an empty folder. ErrNotEmpty if the folder is not empty.
 	Remove(p string) error
 
-	// Chmod sets the permission bits of a file or folder. A symlink has none: errors.ErrUnsupported. File systems without
-	// permission bits may accept it and change nothing.
+	// Chmod sets the permission bits of a file or folder. A symlink has none: errors.ErrUnsupported. A file system
+	// without permission bits changes nothing, which is no error.
 	Chmod(p string, mode uint32) error
 
 	// Chtimes sets the time of last change of a file, a folder or a symlink itself. The disk may round it; Lstat tells.

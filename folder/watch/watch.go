@@ -86,8 +86,14 @@ func New(root string, o Options) (*Watcher, error) {
 }
 
 // Run sets the watches, reports All, and reports changes until ctx ends or it cannot go on: ctx.Err(), ErrRootGone,
-// ErrLimit if not even the root can be watched, or the system's error. Once it has returned it may be run again.
-func (w *Watcher) Run(ctx context.Context) error { return w.run(ctx) }
+// ErrLimit if not even the root can be watched, or the system's error. Then everything is blind. Once it has returned it may be run again.
+func (w *Watcher) Run(ctx context.Context) error {
+	err := w.run(ctx)
+	if err != nil && ctx.Err() == nil {
+		w.setBlind(1, err)
+	}
+	return err
+}
 
 // Changed has something to receive whenever there is something to Take, or Blind has changed.
 func (w *Watcher) Changed() <-chan struct{} { return w.changed }

@@ -19,7 +19,7 @@ func TestBoltKeepsTheContract(t *testing.T) {
 	kvtest.Run(t, func(t *testing.T) kv.Store { return openBolt(t, filepath.Join(t.TempDir(), "db")) })
 }
 
-func openBolt(t *testing.T, path string) *kv.Bolt {
+func openBolt(t testing.TB, path string) *kv.Bolt {
 	t.Helper()
 	b, err := kv.Open(path, kv.BoltOptions{NoSync: true})
 	if err != nil {

@@ -62,10 +62,12 @@ func (l *Log) load(path string) {
 	}
 	sc := bufio.NewScanner(f)
 	sc.Buffer(nil, 1<<20)
+	last := uint64(0)
 	for sc.Scan() {
 		var e control.Event
-		if json.Unmarshal(sc.Bytes(), &e) == nil && e.Seq < l.seq {
+		if json.Unmarshal(sc.Bytes(), &e) == nil && last < e.Seq && e.Seq < l.seq {
 			l.append(e)
+			last = e.Seq
 		}
 	}
 }

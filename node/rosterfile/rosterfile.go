@@ -1,7 +1,8 @@
 // Package rosterfile keeps a mesh's roster on disk and in memory: the statements in an append-only file, and the set they make.
 //
 // The file is apart from the index, so that a device whose database is damaged still knows who it is and whom it trusts.
-// Layout: per statement its length (4 bytes, big-endian), its CRC-32 (IEEE, 4 bytes), its bytes. A torn tail is cut off.
+// Layout: per statement its length (4 bytes, big-endian), its CRC-32 (IEEE, 4 bytes), its bytes. What follows the last whole statement, a torn tail or all that comes
+// after a damage, is moved to a file of its own beside it (see Store.Cut): whole statements may be in it.
 // Store is safe for concurrent use.
 package rosterfile
 
@@ -30,6 +31,7 @@ const maxFile = 1 << 30
 type Store struct {
 	id    *mesh.Identity
 	saved func(error) // told how each save ended
+	cut   string
 
 	mu      sync.Mutex
 	file    *os.File                            // guarded by mu
@@ -81,9 +83,28 @@ func (s *Store) load() error {
 		s.written[sha256.Sum256(raw)] = true
 		good += n
 	}
+	if good < len(data) {
+		if err := s.putAside(data[good:]); err != nil {
+			return err
+		}
+	}
 	s.size = int64(good)
 	return s.file.Truncate(s.size)
 }
+
+// putAside saves what is about to be cut off.
+func (s *Store) putAside(tail []byte) error {
+	s.cut = fmt.Sprintf("%s.cut-%08x", s.file.Name(), crc32.ChecksumIEEE(tail))
+	f, err := os.OpenFile(s.cut, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(tail)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// Cut names the file with what Open could not read as statements; "" when it read all.
+func (s *Store) Cut() string { return s.cut }
 
 // next returns the first statement in data and its length with header; 0 when there is none that is whole.
 func next(data []byte) (raw []byte, n int) {

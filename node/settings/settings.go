@@ -45,10 +45,15 @@ type Settings struct {
 
 // Validate refuses what can't have been written by this package.
 func (s *Settings) Validate() error {
+	seen := map[string]bool{}
 	for _, f := range s.Folders {
 		if _, err := shoal.ParseFolderID(f.ID); err != nil {
 			return err
 		}
+		if seen[f.ID] {
+			return fmt.Errorf("folder %s is there twice: %w", f.ID, shoal.ErrInvalid)
+		}
+		seen[f.ID] = true
 		if !filepath.IsAbs(f.Path) {
 			return fmt.Errorf("folder path %q is not absolute: %w", f.Path, shoal.ErrInvalid)
 		}

@@ -26,6 +26,10 @@ type Options struct {
 	Capacity int64
 	// FoldCase makes names that differ only in case one name; the name keeps the spelling that it was made with.
 	FoldCase bool
+	// Normalize makes names one name that are the same text in Unicode, composed or not; the name keeps the bytes that it was made with.
+	Normalize bool
+	// StripDots drops dots at the end of a name without a word, as FAT does.
+	StripDots bool
 	// BadChars are characters that no new name may have (disk.ErrName), such as `:*?"<>|\` on FAT.
 	BadChars string
 	// NoModes makes every mode 0o755, whatever is asked.

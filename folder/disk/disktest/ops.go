@@ -52,7 +52,7 @@ func (f *FS) list(dir string) ([]disk.Stat, error) {
 		}
 		return true
 	})
-	if f.opts.FoldCase {
+	if f.opts.FoldCase || f.opts.Normalize {
 		sortByName(list) // the keys are folded
 	}
 	return list, nil
@@ -90,7 +90,7 @@ func (f *FS) mkdir(p string, mode uint32) error {
 
 // name gives the inode its first or another name.
 func (f *FS) name(pl place, n *inode) {
-	f.commit(change{dir: pl.dir.ino, new: entry{pl.name, n.ino}})
+	f.commit(change{dir: pl.dir.ino, new: entry{f.stored(pl.name), n.ino}})
 }
 
 // Symlink implements disk.FS.
@@ -157,14 +157,14 @@ func (f *FS) rename(from, to string, replace bool) error {
 			return err
 		}
 		f.commit(
-			change{dir: dst.dir.ino, old: f.entryAt(dst), new: entry{dst.name, src.node.ino}},
+			change{dir: dst.dir.ino, old: f.entryAt(dst), new: entry{f.stored(dst.name), src.node.ino}},
 			change{dir: src.dir.ino, old: f.entryAt(src)},
 		)
 		return nil
 	}
 	f.commit(
 		change{dir: src.dir.ino, old: f.entryAt(src)},
-		change{dir: dst.dir.ino, new: entry{dst.name, src.node.ino}},
+		change{dir: dst.dir.ino, new: entry{f.stored(dst.name), src.node.ino}},
 	)
 	return nil
 }

@@ -20,6 +20,8 @@ func TestWeakDisksAreDisksToo(t *testing.T) {
 		{"without symlinks", Options{NoSymlinks: true}, func(a *Abilities) { a.Symlinks, a.SymlinkTimes = false, false }},
 		{"without modes", Options{NoModes: true}, func(a *Abilities) { a.Modes, a.Permissions = false, false }},
 		{"without case", Options{FoldCase: true}, func(a *Abilities) { a.ByteNames = false }},
+		{"without Unicode forms", Options{Normalize: true}, func(a *Abilities) { a.ByteNames = false }},
+		{"without dots at the end", Options{StripDots: true}, func(a *Abilities) { a.ByteNames = false }},
 		{"without odd names", Options{BadChars: "\\:*?\"<>|"}, func(a *Abilities) { a.ByteNames = false }},
 		{"with a clock that runs", Options{Step: time.Millisecond}, func(*Abilities) {}},
 	} {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/tidwall/btree"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/folder/disk"
@@ -61,8 +62,20 @@ const movesOfFolders = 0
 
 // key is the name as this disk compares it.
 func (f *FS) key(name string) string {
+	name = f.stored(name)
+	if f.opts.Normalize {
+		name = norm.NFC.String(name)
+	}
 	if f.opts.FoldCase {
-		return strings.ToLower(name)
+		name = strings.ToLower(name)
+	}
+	return name
+}
+
+// stored is the name that a thing gets when it is asked to have this one.
+func (f *FS) stored(name string) string {
+	if f.opts.StripDots {
+		return strings.TrimRight(name, ".")
 	}
 	return name
 }
@@ -234,7 +247,7 @@ func (f *FS) findFree(p string) (place, error) {
 		return pl, err
 	case pl.node != nil:
 		return pl, fs.ErrExist
-	case strings.ContainsAny(pl.name, f.opts.BadChars):
+	case strings.ContainsAny(pl.name, f.opts.BadChars) || f.stored(pl.name) == "":
 		return pl, disk.ErrName
 	}
 	return pl, allowed(pl.dir, mayWrite|mayEnter)

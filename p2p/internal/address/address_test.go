@@ -341,3 +341,20 @@ func TestGoldenRecords(t *testing.T) {
 		t.Fatalf("%d vectors", lines)
 	}
 }
+
+func FuzzParse(f *testing.F) {
+	dev := shoal.DeviceID{1}
+	for _, s := range []string{"", "/", "/ip4/192.168.1.2/tcp/1", "/ip4/1.2.3.4/udp/1/quic-v1", "/dns4/example.org/tcp/1", "/ip6/::1/tcp/65536", "/ip4/1.2.3.4/tcp/1/p2p/" + PeerID(dev).String()} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		a, err := Parse(s, dev)
+		if err != nil {
+			return
+		}
+		again, err := Parse(a.String(), dev)
+		if err != nil || !again.Equal(a) || Check(a, true) != nil {
+			t.Fatalf("%q is read as %v, which is read as %v, %v", s, a, again, err)
+		}
+	})
+}
