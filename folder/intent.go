@@ -136,7 +136,8 @@ func (e *Engine) readIntents() ([]intent, error) {
 
 // validate refuses what writeIntents does not write. What it named is found by the next scan, as if it had been done by hand.
 func (in *intent) validate() error {
-	if in.Kind < plan.Mkdir || in.Kind > plan.SetMeta || in.New == nil {
+	cleared := in.Kind == plan.Remove || in.Kind == plan.Rmdir // maybe for something else: then no base follows
+	if in.Kind < plan.Mkdir || in.Kind > plan.SetMeta || in.New == nil && !cleared {
 		return fmt.Errorf("intent of kind %d: %w", in.Kind, shoal.ErrInvalid)
 	}
 	if in.Kind == plan.Move {
@@ -144,9 +145,11 @@ func (in *intent) validate() error {
 			return err
 		}
 	}
-	name, ours := strings.CutPrefix(in.Temp, tmpDir+"/")
-	if in.Temp != "" && (!ours || shoal.Path(name).Validate() != nil || strings.Contains(name, "/")) {
-		return fmt.Errorf("intent with %q for a temporary file: %w", in.Temp, shoal.ErrInvalid)
+	for _, p := range []string{in.Temp, in.Aside} {
+		name, ours := strings.CutPrefix(p, tmpDir+"/")
+		if p != "" && (!ours || shoal.Path(name).Validate() != nil || strings.Contains(name, "/")) {
+			return fmt.Errorf("intent with %q for a temporary file: %w", p, shoal.ErrInvalid)
+		}
 	}
 	return in.Path.Validate()
 }

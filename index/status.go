@@ -125,29 +125,44 @@ func DecodeStatus(raw []byte) (Status, error) {
 }
 
 func decodeStatus(raw []byte) (Status, *pb.Status, error) {
+	s, m, signed, err := parseStatus(raw)
+	if err == nil && !mesh.Verify(s.Device, statusLabel, signed.Body, signed.Signature) {
+		err = ErrForged
+	}
+	if err != nil {
+		return Status{}, nil, err
+	}
+	return s, m, nil
+}
+
+// StatusDevice tells whose a signed status says it is. The signature is not checked.
+func StatusDevice(raw []byte) (shoal.DeviceID, error) {
+	s, _, _, err := parseStatus(raw)
+	return s.Device, err
+}
+
+// parseStatus is decodeStatus without a look at the signature: for what is stored, which was checked when it came, and for what may be old anyway.
+func parseStatus(raw []byte) (Status, *pb.Status, *pb.Signed, error) {
 	if len(raw) > MaxStatusBytes {
-		return Status{}, nil, malformed("status of %d bytes", len(raw))
+		return Status{}, nil, nil, malformed("status of %d bytes", len(raw))
 	}
 	m := new(pb.Status)
 	signed, err := openSigned(raw, m, map[protowire.Number]int{statusReceived: MaxJournals, statusApplied: MaxJournals})
 	if err != nil {
-		return Status{}, nil, err
+		return Status{}, nil, nil, err
 	}
 	s := Status{Database: m.Database, Counter: m.Counter, Owed: int64(m.Owed), OwedBytes: int64(m.OwedBytes), Complete: m.Complete, Joining: m.Joining}
 	if m.Format != statusFormat || !fill(s.Mesh[:], m.Mesh) || !fill(s.Folder[:], m.Folder) || !fill(s.Device[:], m.Device) ||
 		s.Owed < 0 || s.OwedBytes < 0 || (len(m.Sealed) > 0 && len(m.Epoch) != len(shoal.EpochID{})) {
-		return Status{}, nil, malformed("status of format %d", m.Format)
+		return Status{}, nil, nil, malformed("status of format %d", m.Format)
 	}
 	if s.Received, err = frontierOf(m.Received); err != nil {
-		return Status{}, nil, err
+		return Status{}, nil, nil, err
 	}
 	if s.Applied, err = frontierOf(m.Applied); err != nil {
-		return Status{}, nil, err
+		return Status{}, nil, nil, err
 	}
-	if !mesh.Verify(s.Device, statusLabel, signed.Body, signed.Signature) {
-		return Status{}, nil, ErrForged
-	}
-	return s, m, nil
+	return s, m, signed, nil
 }
 
 func frontierOf(list []*pb.Position) (map[shoal.JournalID]shoal.Seq, error) {
@@ -168,7 +183,7 @@ func (tx *Tx) PutStatus(dev shoal.DeviceID, raw []byte) (newer bool, err error) 
 	if !tx.writable {
 		return false, ErrReadOnly
 	}
-	s, err := DecodeStatus(raw)
+	s, _, signed, err := parseStatus(raw)
 	switch {
 	case err != nil:
 		return false, err
@@ -177,17 +192,26 @@ func (tx *Tx) PutStatus(dev shoal.DeviceID, raw []byte) (newer bool, err error) 
 	case !tx.config.Roster().Admitted(dev):
 		return false, fmt.Errorf("status of device %s: %w", dev, ErrVoid)
 	}
-	if dev == tx.config.Identity.Device() {
-		tx.outlive(&s)
-	}
+	newer = true
 	if old := tx.bucket(bStatuses).Get(dev[:]); old != nil {
-		have, err := DecodeStatus(old)
+		have, _, _, err := parseStatus(old)
 		if err != nil {
 			return false, tx.damaged("status", dev[:], err)
 		}
-		if s.Database < have.Database || (s.Database == have.Database && s.Counter <= have.Counter) {
-			return false, nil
-		}
+		newer = s.Database > have.Database || s.Database == have.Database && s.Counter > have.Counter
+	}
+	own := dev == tx.config.Identity.Device()
+	if !newer && !own {
+		return false, nil // most are old: they come from everybody again and again
+	}
+	if !mesh.Verify(dev, statusLabel, signed.Body, signed.Signature) {
+		return false, ErrForged
+	}
+	if own {
+		tx.outlive(&s)
+	}
+	if !newer {
+		return false, nil
 	}
 	tx.bucket(bStatuses).Put(dev[:], bytes.Clone(raw))
 	return true, nil
@@ -223,7 +247,7 @@ func (tx *Tx) Status(dev shoal.DeviceID) (Status, bool, error) {
 	if raw == nil {
 		return Status{}, false, nil
 	}
-	s, m, err := decodeStatus(raw)
+	s, m, _, err := parseStatus(raw)
 	if err != nil {
 		return Status{}, false, tx.damaged("status", dev[:], err)
 	}

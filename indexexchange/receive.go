@@ -222,17 +222,17 @@ func (s *Session) receiveStatuses(ctx context.Context, m statusesMessage) error 
 	var bad error
 	err := s.update(ctx, m.folder, func(tx *index.Tx) error {
 		for _, raw := range m.raw {
-			st, err := index.DecodeStatus(raw)
-			if err == nil && st.Device == s.core.cfg.Device {
+			dev, err := index.StatusDevice(raw)
+			if err == nil && dev == s.core.cfg.Device {
 				continue // nobody knows better
 			}
 			newer := false
 			if err == nil {
-				newer, err = tx.PutStatus(st.Device, raw)
+				newer, err = tx.PutStatus(dev, raw)
 			}
 			switch o := outcomeOf(err); {
 			case newer:
-				news = append(news, st.Device)
+				news = append(news, dev)
 			case o == lie:
 				bad = err
 			case o == troubled:

@@ -410,7 +410,7 @@ func (d *device) shown(without map[shoal.Path]bool) string {
 		if n.Kind != shoal.KindFolder {
 			mtime = n.MTime
 		}
-		fmt.Fprintf(&b, "%v %o %q %q %q %d\n", n.Kind, n.Mode, n.Path, n.Content, n.Target, mtime)
+		fmt.Fprintf(&b, "%v %o %q %s %q %d\n", n.Kind, n.Mode, n.Path, n.Content, n.Target, mtime)
 	}
 	return b.String()
 }
