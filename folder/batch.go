@@ -33,6 +33,7 @@ const (
 // batch is some jobs whose blocks are fetched together.
 type batch struct {
 	jobs   []*Job
+	open   map[*Job]bool // owned by Run: the jobs that have not ended
 	cancel context.CancelFunc
 	moved  atomic.Int64 // when a block came last, or it began; nanoseconds since 1970
 	ending bool         // owned by Run: it was cancelled, and its last result is on the way
@@ -164,7 +165,10 @@ func (s *Service) roomDue(now time.Time) time.Duration {
 
 func (s *Service) run(outer context.Context, jobs []*Job, size int64) {
 	ctx, cancel := context.WithCancel(outer)
-	b := &batch{jobs: jobs, cancel: cancel}
+	b := &batch{jobs: jobs, open: make(map[*Job]bool, len(jobs)), cancel: cancel}
+	for _, j := range jobs {
+		b.open[j] = true
+	}
 	b.moved.Store(time.Now().UnixNano())
 	if err := s.Engine.checkSpace(size); err != nil {
 		cancel()
@@ -263,6 +267,7 @@ func (s *Service) take(ctx context.Context, r jobResult) {
 	gather := time.NewTimer(gatherFor)
 	defer gather.Stop()
 	for n := 1; ; n++ {
+		delete(r.batch.open, r.job)
 		switch {
 		case r.job == nil:
 			delete(s.running, r.batch)
@@ -290,13 +295,15 @@ const (
 	gatherMost = 1024
 )
 
-// dropAbandoned ends batches of which nothing is wanted any more.
-func (s *Service) dropAbandoned() {
-	s.Engine.DropUnwanted()
+// endUnwanted ends batches of which nothing is wanted any more: all their jobs have ended or are abandoned. What they still ask for, an older content maybe, nobody
+// may have.
+func (s *Service) endUnwanted() {
 	for b := range s.running {
 		wanted := false
-		for _, j := range b.jobs {
-			wanted = wanted || !j.Abandoned()
+		for j := range b.open {
+			if wanted = !j.Abandoned(); wanted {
+				break
+			}
 		}
 		if !wanted {
 			b.cancel()

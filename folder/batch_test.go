@@ -69,3 +69,21 @@ func TestTheLongestWaitEndsWhenTooMuchWaits(t *testing.T) {
 		})
 	}
 }
+
+// One job of a batch is done, another asks for an older content that nobody has any more: nothing may wait for that.
+func TestABatchEndsWhenNothingOfItIsWantedAnyMore(t *testing.T) {
+	s := NewService(ServiceConfig{})
+	ended := 0
+	done, old := &Job{}, &Job{}
+	b := &batch{jobs: []*Job{done, old}, open: map[*Job]bool{old: true}, cancel: func() { ended++ }}
+	s.running[b] = true
+	s.endUnwanted()
+	if ended != 0 || !s.running[b] {
+		t.Error("a batch ended of which something is wanted")
+	}
+	old.abandoned.Store(true)
+	s.endUnwanted()
+	if ended != 1 || len(s.running) != 0 {
+		t.Errorf("ended %d times, %d run", ended, len(s.running))
+	}
+}

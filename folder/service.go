@@ -204,7 +204,7 @@ func (s *Service) Run(ctx context.Context) error {
 			return ctx.Err()
 		case <-s.changed():
 		case <-s.wake:
-			s.dropAbandoned()
+			s.Engine.DropUnwanted()
 		case r := <-s.results:
 			s.take(ctx, r)
 		case c := <-s.commands:
@@ -359,6 +359,7 @@ func (s *Service) pause() time.Duration {
 
 // bringUpToDate plans and applies until nothing more can be done without new content.
 func (s *Service) bringUpToDate(ctx context.Context) error {
+	defer s.endUnwanted()
 	for {
 		progress, err := s.pass(ctx)
 		switch {

@@ -29,7 +29,7 @@ func TestNotIdleWhileContentIsAwaited(t *testing.T) {
 
 func TestNotIdleWhileABatchRuns(t *testing.T) {
 	w := newWorld(t, "a")
-	b := &batch{cancel: func() {}}
+	b := &batch{open: map[*Job]bool{{}: true}, cancel: func() {}}
 	w.svc.running[b] = true
 	if st := w.step(); st != StateSyncing {
 		t.Errorf("%s with a batch", st)

@@ -224,7 +224,9 @@ func (s *Session) receiveStatuses(ctx context.Context, m statusesMessage) error 
 		for _, raw := range m.raw {
 			dev, err := index.StatusDevice(raw)
 			if err == nil && dev == s.core.cfg.Device {
-				continue // nobody knows better
+				if _, err = index.DecodeStatus(raw); err == nil {
+					continue // nobody knows better
+				}
 			}
 			newer := false
 			if err == nil {
