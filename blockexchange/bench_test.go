@@ -24,12 +24,12 @@ func benchmarkFetch(b *testing.B, count, size int) {
 	m := newBench(b)
 	m.net.connect = loopback
 	blocks, wants := m.blocks(count, size)
-	lib := newLibrary()
+	lib := newMemorySource()
 	for id, data := range blocks {
 		lib.put(id, data)
 	}
 	src, _ := m.device(1, lib)
-	x, _ := m.device(2, newLibrary())
+	x, _ := m.device(2, newMemorySource())
 	src.PeerUp(device(2), CostLAN) // so that it knows that the link is fast
 	x.PeerUp(device(1), CostLAN)
 	b.SetBytes(int64(count * size))

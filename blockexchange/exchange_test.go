@@ -28,7 +28,7 @@ func equalBlocks(t *testing.T, got, want map[block.ID][]byte) {
 func TestFetchBringsEveryBlockFromSeveralSources(t *testing.T) {
 	b := newBench(t)
 	blocks, wants := b.blocks(300, 50_000)
-	one, two := newLibrary(), newLibrary()
+	one, two := newMemorySource(), newMemorySource()
 	for i, w := range wants {
 		if i%3 != 0 {
 			one.put(w.Block, blocks[w.Block])
@@ -39,7 +39,7 @@ func TestFetchBringsEveryBlockFromSeveralSources(t *testing.T) {
 	}
 	b.device(1, one)
 	b.device(2, two)
-	x, _ := b.device(3, newLibrary())
+	x, _ := b.device(3, newMemorySource())
 	x.PeerUp(device(1), CostLAN)
 	x.PeerUp(device(2), CostLAN)
 	got, err := collect(t.Context(), x, wants)
@@ -60,7 +60,7 @@ func TestHintReachesTheSource(t *testing.T) {
 	b := newBench(t)
 	blocks, wants := b.blocks(1, 10)
 	seen := make(chan Want, 1)
-	lib := newLibrary()
+	lib := newMemorySource()
 	host := b.net.host(device(1))
 	serve := New(Config{Host: host, Keys: func(shoal.FolderID) *mesh.FolderKeys { return b.keys },
 		Source: sourceFunc(func(ctx context.Context, w Want) ([]byte, error) {
@@ -89,9 +89,9 @@ func TestAbsentBlockComesAsSoonAsTheSourceHasIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := outside.inside(t)
 		blocks, wants := b.blocks(20, 1000)
-		lib := newLibrary()
+		lib := newMemorySource()
 		src, _ := b.device(1, lib)
-		x, _ := b.device(2, newLibrary())
+		x, _ := b.device(2, newMemorySource())
 		x.PeerUp(device(1), CostLAN)
 		begin := time.Now()
 		result := make(chan error, 1)
@@ -121,14 +121,14 @@ func TestLyingSourceIsReplacedByAnHonestOne(t *testing.T) {
 
 func testLyingSource(t *testing.T, b *bench) {
 	blocks, wants := b.blocks(40, 5000)
-	liar, honest := newLibrary(), newLibrary()
+	liar, honest := newMemorySource(), newMemorySource()
 	for id, data := range blocks {
 		honest.put(id, data)
 		liar.put(id, append([]byte("x"), data[1:]...))
 	}
 	b.device(1, liar)
 	b.device(2, honest)
-	x, _ := b.device(3, newLibrary())
+	x, _ := b.device(3, newMemorySource())
 	x.PeerUp(device(1), CostLAN)
 	result := make(chan error)
 	go func() {
@@ -151,12 +151,12 @@ func testLyingSource(t *testing.T, b *bench) {
 func TestFetchSurvivesBrokenStreams(t *testing.T) {
 	b := newBench(t)
 	blocks, wants := b.blocks(400, 20_000)
-	lib := newLibrary()
+	lib := newMemorySource()
 	for id, data := range blocks {
 		lib.put(id, data)
 	}
 	b.device(1, lib)
-	x, _ := b.device(2, newLibrary())
+	x, _ := b.device(2, newMemorySource())
 	x.PeerUp(device(1), CostLAN)
 	n, got := 0, make(map[block.ID][]byte)
 	err := x.Fetch(t.Context(), wants, func(w Want, plaintext []byte) error {
@@ -177,13 +177,13 @@ func TestTwoFetchesShareWhatBothWant(t *testing.T) {
 
 func testSharing(t *testing.T, b *bench) {
 	blocks, wants := b.blocks(30, 2000)
-	lib := newLibrary()
+	lib := newMemorySource()
 	lib.gate = make(chan struct{})
 	for id, data := range blocks {
 		lib.put(id, data)
 	}
 	b.device(1, lib)
-	x, _ := b.device(2, newLibrary())
+	x, _ := b.device(2, newMemorySource())
 	x.PeerUp(device(1), CostLAN)
 	results := make(chan error, 2)
 	for range 2 {
@@ -209,10 +209,10 @@ func testSharing(t *testing.T, b *bench) {
 func TestFetchEndsWithItsContextAndWithDeliver(t *testing.T) {
 	b := newBench(t)
 	blocks, wants := b.blocks(3, 100)
-	lib := newLibrary()
+	lib := newMemorySource()
 	lib.put(wants[0].Block, blocks[wants[0].Block])
 	b.device(1, lib)
-	x, stop := b.device(2, newLibrary())
+	x, stop := b.device(2, newMemorySource())
 	x.PeerUp(device(1), CostLAN)
 
 	ctx, cancel := context.WithCancel(t.Context())
@@ -250,7 +250,7 @@ func TestFetchEndsWithRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := outside.inside(t)
 		_, wants := b.blocks(3, 100)
-		x, stop := b.device(1, newLibrary())
+		x, stop := b.device(1, newMemorySource())
 		result := make(chan error, 1)
 		go func() {
 			_, err := collect(context.Background(), x, wants)
@@ -272,12 +272,12 @@ func TestRefusedPeerGetsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := outside.inside(t)
 		blocks, wants := b.blocks(1, 100)
-		lib := newLibrary()
+		lib := newMemorySource()
 		lib.put(wants[0].Block, blocks[wants[0].Block])
 		src, _ := b.device(1, lib)
 		src.cfg.Allow = func(dev shoal.DeviceID, _ shoal.FolderID) bool { return dev == device(3) }
-		x, _ := b.device(2, newLibrary())
-		y, _ := b.device(3, newLibrary())
+		x, _ := b.device(2, newMemorySource())
+		y, _ := b.device(3, newMemorySource())
 		x.PeerUp(device(1), CostLAN)
 		y.PeerUp(device(1), CostLAN)
 		_, err := collect(t.Context(), y, wants)
@@ -305,7 +305,7 @@ func TestBlockThatComesWhileItIsLookedUpIsTold(t *testing.T) {
 			}
 			return blocks[wants[0].Block], nil
 		}))
-		x, _ := b.device(2, newLibrary())
+		x, _ := b.device(2, newMemorySource())
 		x.PeerUp(device(1), CostLAN)
 		begin := time.Now()
 		result := make(chan error, 1)

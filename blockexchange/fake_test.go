@@ -87,19 +87,19 @@ type fakeStream struct{ net.Conn }
 func (s fakeStream) CloseWrite() error { return nil }
 func (s fakeStream) Reset() error      { return s.Close() }
 
-// library is a Source in memory.
-type library struct {
+// memorySource is a Source in memory.
+type memorySource struct {
 	mu     sync.Mutex
 	blocks map[block.ID][]byte
 	asked  map[block.ID]int
 	gate   chan struct{} // not nil: every look-up waits for it
 }
 
-func newLibrary() *library {
-	return &library{blocks: make(map[block.ID][]byte), asked: make(map[block.ID]int)}
+func newMemorySource() *memorySource {
+	return &memorySource{blocks: make(map[block.ID][]byte), asked: make(map[block.ID]int)}
 }
 
-func (l *library) Block(ctx context.Context, w Want) ([]byte, error) {
+func (l *memorySource) Block(ctx context.Context, w Want) ([]byte, error) {
 	if l.gate != nil {
 		select {
 		case <-l.gate:
@@ -117,7 +117,7 @@ func (l *library) Block(ctx context.Context, w Want) ([]byte, error) {
 	return b, nil
 }
 
-func (l *library) put(id block.ID, b []byte) {
+func (l *memorySource) put(id block.ID, b []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.blocks[id] = b

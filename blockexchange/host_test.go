@@ -20,14 +20,14 @@ type realHost struct {
 }
 
 // realPair makes two hosts with Exchanges and connects them.
-func realPair(tb testing.TB, b *bench, lib *library) (src, dst *realHost) {
+func realPair(tb testing.TB, b *bench, lib *memorySource) (src, dst *realHost) {
 	ids := make([]*mesh.Identity, 2)
 	for i := range ids {
 		id, err := mesh.NewIdentity(seeded(byte(i + 1)))
 		must(tb, err)
 		ids[i] = id
 	}
-	src, dst = newRealHost(tb, b, ids[0], lib), newRealHost(tb, b, ids[1], newLibrary())
+	src, dst = newRealHost(tb, b, ids[0], lib), newRealHost(tb, b, ids[1], newMemorySource())
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	tb.Cleanup(func() {
@@ -57,7 +57,7 @@ func realPair(tb testing.TB, b *bench, lib *library) (src, dst *realHost) {
 	return src, dst
 }
 
-func newRealHost(tb testing.TB, b *bench, id *mesh.Identity, lib *library) *realHost {
+func newRealHost(tb testing.TB, b *bench, id *mesh.Identity, lib *memorySource) *realHost {
 	h, err := p2p.New(p2p.Config{Identity: id, Listen: []string{"/ip4/127.0.0.1/tcp/0"}, RuntimeDirs: []string{},
 		Gate: func(shoal.DeviceID) bool { return true }})
 	must(tb, err)
@@ -77,7 +77,7 @@ func (s seeded) Read(p []byte) (int, error) {
 func TestBlocksTravelOverRealHosts(t *testing.T) {
 	b := newBench(t)
 	blocks, wants := b.blocks(100, 30_000)
-	lib := newLibrary()
+	lib := newMemorySource()
 	for id, data := range blocks {
 		lib.put(id, data)
 	}
@@ -93,7 +93,7 @@ func BenchmarkFetchOverRealHosts(b *testing.B) {
 			m := newBench(b)
 			count := min(5000, 64<<20/size)
 			blocks, wants := m.blocks(count, size)
-			lib := newLibrary()
+			lib := newMemorySource()
 			for id, data := range blocks {
 				lib.put(id, data)
 			}

@@ -12,14 +12,14 @@ import (
 
 // uplink is a Source whose blocks leave one after the other, each in the same time.
 type uplink struct {
-	*library
+	*memorySource
 	line  chan struct{} // depth 1; a mutex would hold up the bubble's time
 	each  time.Duration
 	count atomic.Int64
 }
 
 func (u *uplink) Block(ctx context.Context, w Want) ([]byte, error) {
-	b, err := u.library.Block(ctx, w)
+	b, err := u.memorySource.Block(ctx, w)
 	if err != nil {
 		return nil, err
 	}
@@ -37,14 +37,14 @@ func TestReceiversFeedEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := outside.inside(t)
 		blocks, wants := b.blocks(1000, 1000)
-		src := &uplink{library: newLibrary(), each: 10 * time.Millisecond, line: make(chan struct{}, 1)}
+		src := &uplink{memorySource: newMemorySource(), each: 10 * time.Millisecond, line: make(chan struct{}, 1)}
 		for id, data := range blocks {
 			src.put(id, data)
 		}
 		b.device(1, src)
 		var results []chan error
 		var xs []*Exchange
-		libs := []*library{newLibrary(), newLibrary()}
+		libs := []*memorySource{newMemorySource(), newMemorySource()}
 		for i := range 2 {
 			x, _ := b.device(i+2, libs[i])
 			xs = append(xs, x)

@@ -63,8 +63,31 @@ func (e *Engine) Apply(ctx context.Context, w *Work) (n int, err error) {
 		return 0, err
 	}
 	crashpoint.Here("apply: intents written")
-	var done []result
-	touched, broken := map[shoal.Path]bool{}, map[shoal.Path]bool{}
+	done, touched, broken := e.carryOutAll(ctx, items)
+	crashpoint.Here("apply: names to be synced")
+	if err := errors.Join(e.syncNames(touched), e.syncMeta(items)); err != nil {
+		return 0, err
+	}
+	crashpoint.Here("apply: names synced")
+	if err := e.commitBases(ctx, done); err != nil {
+		return 0, err
+	}
+	crashpoint.Here("apply: bases committed")
+	for _, it := range items {
+		if it.job != nil {
+			e.active.remove(it.job)
+			delete(e.jobs, it.Path)
+		}
+	}
+	e.tell(items, broken)
+	e.changed()
+	return len(done), e.clearIntents()
+}
+
+// carryOutAll does the operations one after the other. It returns what those that worked left, the folders in which names changed, and the paths of
+// those that did not work.
+func (e *Engine) carryOutAll(ctx context.Context, items []*workItem) (done []result, touched, broken map[shoal.Path]bool) {
+	touched, broken = map[shoal.Path]bool{}, map[shoal.Path]bool{}
 	for _, it := range items {
 		if isBroken(broken, it.Path) || isBroken(broken, it.From) {
 			continue
@@ -85,24 +108,7 @@ func (e *Engine) Apply(ctx context.Context, w *Work) (n int, err error) {
 		}
 		done = append(done, rs...)
 	}
-	crashpoint.Here("apply: names to be synced")
-	if err := errors.Join(e.syncNames(touched), e.syncMeta(items, broken)); err != nil {
-		return 0, err
-	}
-	crashpoint.Here("apply: names synced")
-	if err := e.commitBases(ctx, done); err != nil {
-		return 0, err
-	}
-	crashpoint.Here("apply: bases committed")
-	for _, it := range items {
-		if it.job != nil {
-			e.active.remove(it.job)
-			delete(e.jobs, it.Path)
-		}
-	}
-	e.tell(items, broken)
-	e.changed()
-	return len(done), e.clearIntents()
+	return done, touched, broken
 }
 
 // isBroken tells whether p, or a folder that it is in, was to be changed before and is not what was meant.

@@ -7,7 +7,7 @@
 //	record  turn changes into records whose version is the base's         (record.go, settle.go, follow.go)
 //	plan    compare the base with what is desired                         (work.go, package plan)
 //	fetch   assemble content in .shoal/tmp, local blocks first            (assemble.go)
-//	apply   contents durable, intents, swaps, names durable, base         (apply.go, operate.go, intent.go, history.go)
+//	apply   contents durable, intents, swaps, names durable, base         (apply.go, operations.go, durable.go, intent.go, recover.go, history.go)
 //
 // Laws:
 //   - A record's version is the join of what the disk showed at that path, never of what merely arrived. This line prevents lost updates.

@@ -36,10 +36,10 @@ func (e *Engine) syncContents(items []*workItem) error {
 
 // syncMeta makes modes and times durable that were set in place. A base that knows of them when the disk does not would make a change of a user out of a
 // power cut.
-func (e *Engine) syncMeta(items []*workItem, broken map[shoal.Path]bool) error {
+func (e *Engine) syncMeta(items []*workItem) error {
 	var changed []*workItem
 	for _, it := range items {
-		if it.Kind == plan.SetMeta && !broken[it.Path] && it.want.Kind != shoal.KindSymlink {
+		if it.inPlace && it.want.Kind != shoal.KindSymlink {
 			changed = append(changed, it)
 		}
 	}

@@ -154,12 +154,14 @@ func (e *Engine) setMeta(it *workItem) ([]result, error) {
 		if err := e.FS.Chmod(string(it.Path), it.want.Mode); err != nil {
 			return nil, err
 		}
+		it.inPlace = true
 		crashpoint.Here("apply: mode set")
 	}
 	if it.want.Kind != shoal.KindFolder && st.MTime != it.want.MTime {
 		if err := e.FS.Chtimes(string(it.Path), it.want.MTime); err != nil {
 			return nil, err
 		}
+		it.inPlace = true
 		crashpoint.Here("apply: time set")
 	}
 	return e.shows(it)

@@ -93,7 +93,7 @@ func (e *Engine) scan(ctx context.Context, dirs, trees []shoal.Path) error {
 			}
 		}
 	}
-	e.settleGone()
+	s.settleGone()
 	if err := e.checkRoot(); err != nil { // a root that vanished under the walk proves no absence
 		return err
 	}
@@ -176,16 +176,28 @@ func (s *scan) list(ctx context.Context, dir shoal.Path) error {
 	})
 }
 
-// settleGone drops what was said of things that are not there any more.
-func (e *Engine) settleGone() {
+// settleGone drops what was said of things that are not there any more. What goes away does so in a folder that is looked at.
+func (s *scan) settleGone() {
+	e := s.e
 	for k := range e.problems {
 		switch k.kind {
 		case "unreadable", "unsupported", "mount":
-			if _, err := e.FS.Lstat(string(k.path)); isNotExist(err) {
-				delete(e.problems, k)
+			if s.lookedAbove(k.path) {
+				if _, err := e.FS.Lstat(string(k.path)); isNotExist(err) {
+					delete(e.problems, k)
+				}
 			}
 		}
 	}
+}
+
+func (s *scan) lookedAbove(p shoal.Path) bool {
+	for p != "" {
+		if p = p.Parent(); s.queued[p] {
+			return true
+		}
+	}
+	return false
 }
 
 func name(dir shoal.Path) string {

@@ -33,6 +33,8 @@ type workItem struct {
 	job  *Job
 	temp string // Put, Swap: where the new thing is
 
+	inPlace bool // its mode or time was changed under its name
+
 	aside string // Remove, Swap: where what is taken away goes on its way to history
 
 	again bool // an operation of the same batch on this path comes before it

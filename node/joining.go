@@ -1,7 +1,6 @@
 package node
 
 import (
-	"bytes"
 	"context"
 	"os"
 	"time"
@@ -87,8 +86,7 @@ func (f *folderRun) mayRecord() bool {
 			}
 			if connected[d.ID] {
 				met = true
-				self := f.node.self()
-				first = first && known && st.Joining && bytes.Compare(self[:], d.ID[:]) < 0
+				first = first && known && st.Joining && f.node.self().Compare(d.ID) < 0
 			}
 			if !known || st.Joining {
 				continue

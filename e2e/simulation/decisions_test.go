@@ -291,6 +291,36 @@ func TestThePowerMayGoAnywhereInASwap(t *testing.T) {
 	}
 }
 
+// What is set in place must be durable before the base says so: else the power takes it back, and the old mode is recorded as if a user had chosen it.
+func TestAPowerCutIsNoChangeOfMode(t *testing.T) {
+	for name, do := range map[string]func(s *script){
+		"in its place": func(s *script) { s.must(s.b.fs.User().Chmod("f", 0o600)) },
+		"moved":        func(s *script) { s.rename(s.b, "f", "g"); s.must(s.b.fs.User().Chmod("g", 0o600)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(8) {
+				s := newScript(t, "f")
+				do(s)
+				s.look(s.b)
+				s.talk()
+				s.work(s.a)
+				s.r = random(seed, 0)
+				s.must(s.a.crash(false))
+				s.join()
+				s.look(s.a)
+				s.rest()
+				for _, d := range s.devices {
+					for _, n := range d.fs.User().Tree() {
+						if n.Mode != 0o600 {
+							t.Fatalf("chance %d: on %s %q has mode %o", seed, d.name, n.Path, n.Mode)
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
 func TestAVanishedRootIsNoDeletion(t *testing.T) {
 	s := newScript(t, "f", "g")
 	s.must(s.a.fs.User().RemoveAll(".shoal"))
