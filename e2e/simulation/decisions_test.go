@@ -3,6 +3,7 @@ package simulation
 import (
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -291,6 +292,25 @@ func TestThePowerMayGoAnywhereInASwap(t *testing.T) {
 	}
 }
 
+// The edit settles the conflict and makes the copies that it saw ordinary files; not the one that was deleted in the same look.
+func TestACopyDeletedWithAnEditOfItsWinnerStaysDeleted(t *testing.T) {
+	s := newScript(t, "f")
+	s.write(s.a, "f", "a")
+	s.write(s.b, "f", "b")
+	s.look(s.a, s.b)
+	s.rest()
+	u := s.a.fs.User()
+	for _, n := range u.Tree() {
+		if strings.Contains(string(n.Path), " (conflict ") {
+			s.must(u.Remove(string(n.Path)))
+		}
+	}
+	s.write(s.a, "f", "settled")
+	s.look(s.a)
+	s.rest()
+	s.is("f=settled")
+}
+
 // What is set in place must be durable before the base says so: else the power takes it back, and the old mode is recorded as if a user had chosen it.
 func TestAPowerCutIsNoChangeOfMode(t *testing.T) {
 	for name, do := range map[string]func(s *script){
@@ -318,6 +338,25 @@ func TestAPowerCutIsNoChangeOfMode(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestThePowerTakesTheTimeOfASymlinkAndNobodyEditedIt(t *testing.T) {
+	for seed := range uint64(8) {
+		s := newScript(t, "f")
+		s.must(s.b.fs.User().Symlink("f", "link"))
+		s.must(s.b.fs.User().Sync())
+		s.look(s.b)
+		s.talk()
+		s.work(s.a)
+		s.r = random(seed, 0)
+		s.must(s.a.crash(false))
+		s.join()
+		s.look(s.a)
+		s.rest()
+		if n := s.records(s.b, "link"); n != 1 {
+			t.Fatalf("chance %d: %d records of a symlink that was made once", seed, n)
+		}
 	}
 }
 

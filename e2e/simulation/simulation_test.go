@@ -64,6 +64,9 @@ func TestCorpusOfOldFailures(t *testing.T) {
 		s.only = parseSteps(t, steps)
 		all = append(all, s)
 	}
+	if len(all) == 0 {
+		t.Fatal("the corpus is empty")
+	}
 	playAll(t, all)
 }
 
