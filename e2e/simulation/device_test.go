@@ -7,12 +7,9 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"runtime/debug"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/shoalmesh/shoal"
-	"github.com/shoalmesh/shoal/conflict"
 	"github.com/shoalmesh/shoal/folder"
 	"github.com/shoalmesh/shoal/folder/disk/disktest"
 	"github.com/shoalmesh/shoal/index"
@@ -44,17 +41,6 @@ type device struct {
 	joining bool // nothing is recorded until one complete frontier is here
 	image   *image
 }
-
-// image is a copy of a device's disk from earlier.
-type image struct {
-	fs *disktest.FS
-	db *index.DB
-}
-
-// injected marks failures that the schedule made; the device must live with them.
-type injected struct{ error }
-
-func (e injected) Unwrap() error { return e.error }
 
 func newDevice(w *world, i int) (*device, error) {
 	d := &device{w: w, i: i, name: fmt.Sprintf("dev%d", i), id: w.fam.ids[i]}
@@ -172,70 +158,6 @@ func (d *device) guarded(do func() error) (err error) {
 		return nil
 	}
 	return err
-}
-
-// failDisk lets one operation on the disk fail soon.
-func (d *device) failDisk(in int, err error) { d.failAt, d.failErr = in, err }
-
-// takeImage copies the disk, as a backup of the machine would.
-func (d *device) takeImage() {
-	d.w.trace("%s: an image is taken", d.name)
-	d.image = &image{fs: d.fs.Clone(), db: d.db.Clone(d.indexOptions())}
-}
-
-// putImageBack makes the device what it was. What only it had since is gone, and that is nobody's fault.
-func (d *device) putImageBack() error {
-	if d.image == nil {
-		return nil
-	}
-	d.w.trace("%s: an old image is put back", d.name)
-	before := d.contents()
-	d.cutLinks()
-	d.crashAt, d.meddle, d.failAt = 0, 0, 0
-	d.fs, d.db = d.image.fs.Clone(), d.image.db.Clone(d.indexOptions())
-	d.fs.SetNow(d.w.now.Add(d.skew).UnixNano())
-	d.w.oracle.crashed(d, before)
-	return d.start()
-}
-
-// loseDatabase makes the device join anew with the files that it has.
-func (d *device) loseDatabase() error {
-	d.w.trace("%s: the database is lost", d.name)
-	d.cutLinks()
-	d.crashAt, d.meddle, d.failAt = 0, 0, 0
-	d.db = index.OpenMemory(d.indexOptions())
-	d.joining = true
-	return d.start()
-}
-
-// mayRecord is what the node's rule comes to: somebody connected, who does not join himself, has nothing more than this device.
-func (d *device) mayRecord() bool {
-	allJoin, met := true, false
-	for _, l := range d.w.links {
-		o := l.other(d)
-		if o == nil || !l.up {
-			continue
-		}
-		met = true
-		if !o.joining && covers(d.idx, o.idx) {
-			return true
-		}
-		allJoin = allJoin && o.joining && d.i < o.i
-	}
-	return met && allJoin
-}
-
-// covers tells whether a has every record that b has.
-func covers(a, b *index.Folder) bool {
-	var mine, theirs map[shoal.JournalID]index.JournalPos
-	_ = a.View(func(tx *index.Tx) error { mine = tx.Frontier(); return nil })
-	_ = b.View(func(tx *index.Tx) error { theirs = tx.Frontier(); return nil })
-	for j, at := range theirs {
-		if mine[j].Seq < at.Seq {
-			return false
-		}
-	}
-	return true
 }
 
 // crash turns the power off, now or at some operation soon.
@@ -387,89 +309,6 @@ func (d *device) ask(want folder.Want) ([]byte, bool) {
 	return nil, false
 }
 
-// contents lists what the disk holds, history included.
-func (d *device) contents() map[string]bool {
-	out := map[string]bool{}
-	u := d.fs.User()
-	for _, n := range append(u.Tree(), u.Under(".shoal")...) {
-		if n.Kind == shoal.KindFile {
-			out[n.Content] = true
-		}
-	}
-	return out
-}
-
-// shown is what a user sees: names, kinds, modes, contents, times of files; without some paths.
-func (d *device) shown(without map[shoal.Path]bool) string {
-	var b strings.Builder
-	for _, n := range d.fs.User().Tree() {
-		if without[n.Path] {
-			continue
-		}
-		mtime := int64(0)
-		if n.Kind != shoal.KindFolder {
-			mtime = n.MTime
-		}
-		fmt.Fprintf(&b, "%v %o %q %s %q %d\n", n.Kind, n.Mode, n.Path, n.Content, n.Target, mtime)
-	}
-	return b.String()
-}
-
-func (d *device) fingerprint() string { return d.shown(nil) + d.frontier() + d.needs(nil) }
-
-func (d *device) frontier() string {
-	var lines []string
-	_ = d.idx.View(func(tx *index.Tx) error {
-		for j, pos := range tx.Frontier() {
-			lines = append(lines, fmt.Sprintf("%s:%d", j, pos.Seq))
-		}
-		return nil
-	})
-	slices.Sort(lines)
-	return strings.Join(lines, ",")
-}
-
-func (d *device) needs(without map[shoal.Path]bool) string {
-	var out []string
-	_ = d.idx.View(func(tx *index.Tx) error {
-		paths, err := tx.Needs("", 100)
-		for _, p := range paths {
-			if without[p] {
-				continue
-			}
-			want, _ := tx.Desired(p)
-			base, _ := tx.Base(p)
-			out = append(out, describeNeed(p, want, base))
-		}
-		return err
-	})
-	for _, p := range d.eng.Problems() {
-		out = append(out, fmt.Sprintf("problem %q %s %s", p.Path, p.Kind, p.Message))
-	}
-	return strings.Join(out, "\n")
-}
-
-func describeNeed(p shoal.Path, want *index.State, base *index.Base) string {
-	s := fmt.Sprintf("%q wants", p)
-	if want == nil {
-		s += " nothing"
-	} else {
-		s += fmt.Sprintf(" %v %x %o %d version %s copy %v", want.Kind, want.Content[:3], want.Mode, want.MTime, short(want.Version), want.Copy != nil)
-	}
-	if base == nil {
-		return s + ", has nothing"
-	}
-	return s + fmt.Sprintf(", has %v %x %o %d version %s copy %v", base.Kind, base.Content[:3], base.Mode, base.MTime, short(base.Version), base.Copy != nil)
-}
-
-func short(v conflict.Version) string {
-	var b strings.Builder
-	for _, d := range v {
-		fmt.Fprintf(&b, "%s.%04x:%d ", d.Journal.Device.Short(), d.Journal.Nonce>>48, d.Seq)
-	}
-	return "[" + strings.TrimSpace(b.String()) + "]"
-}
-
 // oneFolder and fixedRoster are the exchange's view of a device.
 type oneFolder struct{ d *device }
 
@@ -483,22 +322,3 @@ func (f fixedRoster) Heads() []mesh.Hash                  { return f.r.Heads() }
 func (f fixedRoster) Has(h mesh.Hash) bool                { return f.r.Has(h) }
 func (f fixedRoster) Since(heads []mesh.Hash) [][]byte    { return f.r.Since(heads) }
 func (f fixedRoster) Add(context.Context, [][]byte) error { return nil }
-
-// rows tells everything that the index has of every path: what to look at when a schedule fails.
-func (d *device) rows() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s frontier %s\n", d.name, d.frontier())
-	_ = d.idx.View(func(tx *index.Tx) error {
-		return tx.Walk("", func(r index.Row) error {
-			want, _ := tx.Desired(r.Path)
-			fmt.Fprintf(&b, "%s kids %d: %s\n", d.name, r.Kids, describeNeed(r.Path, want, r.Base))
-			for i := range r.Live {
-				l := &r.Live[i]
-				fmt.Fprintf(&b, "    %s.%04x:%d slot %d %v %x version %s from %d to %q carried %v time %d\n", l.Dot.Journal.Device.Short(), l.Dot.Journal.Nonce>>48, l.Dot.Seq, l.Slot,
-					l.Entry.Kind, l.Entry.Content[:3], short(l.Version()), l.ContentFrom().Seq, l.Entry.MovedTo, l.Entry.Carried, l.Entry.Time)
-			}
-			return nil
-		})
-	})
-	return b.String()
-}
