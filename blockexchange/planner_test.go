@@ -178,6 +178,18 @@ func TestBlockThatIsAbsentEverywhereIsAskedForAgainLater(t *testing.T) {
 	}
 }
 
+func TestPauseBeginsAnewWhenSomethingCame(t *testing.T) {
+	w := newWorld(t, Limits{})
+	s := w.source(1, CostLAN, 50, time.Millisecond, map[Key]bool{})
+	w.want(1, wants(0, 2, kib))
+	w.run(250*time.Second, w.complete) // it was asked for 2, 6, 14, 30, 62, 122, 182, 242 s after the start
+	s.has[key(0)] = true
+	w.step(Have{Peer: s.dev, Keys: []Key{key(0)}})
+	w.run(10*time.Millisecond, w.complete)
+	s.has[key(1)] = true
+	w.mustComplete(firstPause + 10*time.Millisecond)
+}
+
 func TestNewSourceBringsWhatOthersLack(t *testing.T) {
 	w := newWorld(t, Limits{})
 	ws := wants(0, 50, kib)

@@ -53,12 +53,12 @@ func (e *entry) queue(front bool) {
 // group is what one Fetch wants.
 type group struct {
 	id      GroupID
-	left    int       // wants not yet got
-	members []*entry  // those, and some that were got already
-	lines   []*bucket // never empty ones after assign; rarer blocks first
-	used    int64     // bytes asked for or held on its account
-	pause   time.Duration
-	retryAt time.Time // when everything that is absent everywhere is asked for again; zero: nothing is
+	left    int           // wants not yet got
+	members []*entry      // those, and some that were got already
+	lines   []*bucket     // never empty ones after assign; rarer blocks first
+	used    int64         // bytes asked for or held on its account
+	pause   time.Duration // before the last retry; 0: something came since
+	retryAt time.Time     // when everything that is absent everywhere is asked for again; zero: nothing is
 }
 
 // bucket is a line of entries that the same sources are excluded from: if one cannot be asked for now, none can. Entries
@@ -193,11 +193,20 @@ func (p *Planner) deliver(e *entry) {
 	for _, g := range e.groups {
 		ids = append(ids, g.id)
 		g.left--
+		g.moves(p.now)
 		p.endIfDone(g)
 		g.compact(e)
 	}
 	e.groups = nil
 	p.out = append(p.out, Deliver{Key: e.want.Key(), Groups: ids})
+}
+
+// moves notes that something came: what is absent may well follow, and is asked for as if it had been missed for the first time.
+func (g *group) moves(now time.Time) {
+	g.pause = 0
+	if soon := now.Add(firstPause); g.retryAt.After(soon) {
+		g.retryAt = soon
+	}
 }
 
 // compact lets go of entries that have left the group, so that a long Fetch does not keep all it ever wanted.

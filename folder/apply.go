@@ -77,6 +77,7 @@ func (e *Engine) Apply(ctx context.Context, w *Work) (n int, err error) {
 		if it.job != nil {
 			e.active.remove(it.job)
 			delete(e.jobs, it.Path)
+			e.holds(it.job.recipe) // only now: who looked before may have found it neither in the job nor in the index
 		}
 	}
 	e.tell(items, broken)

@@ -101,6 +101,7 @@ func (j *Job) findRecipe(ctx context.Context) ([]Want, error) {
 		return nil, err
 	}
 	j.recipe, j.parts = r, nil
+	j.e.holds(j.want.RecipeParts)
 	return nil, nil
 }
 
@@ -240,21 +241,28 @@ func (j *Job) put(id block.ID, data []byte) error {
 	return nil
 }
 
-// Block reads a block out of the half-assembled file, so that others can have it already.
+// Block reads a block out of the half-assembled file, or of the whole one that the index does not know yet, so that others can have it already.
 func (j *Job) Block(id block.ID, buf []byte) ([]byte, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.file == nil || j.missing[id] != nil {
+	if j.missing == nil || j.missing[id] != nil {
 		return nil, false
 	}
-	for i, ref := range j.recipe {
-		if ref.ID == id {
-			b := buf[:ref.Size]
-			n, _ := j.file.ReadAt(b, j.offsets[i])
-			return b, n == len(b) && j.e.Keys.ID(b) == id
-		}
+	i := slices.IndexFunc(j.recipe, func(r block.Ref) bool { return r.ID == id })
+	if i < 0 {
+		return nil, false
 	}
-	return nil, false
+	if j.file == nil { // being made durable, or in its place already
+		place := index.Place{Path: shoal.Path(j.temp), Offset: j.offsets[i], Size: j.recipe[i].Size}
+		if data, ok := j.e.readPlace(place, id, buf); ok {
+			return data, true
+		}
+		place.Path = j.Path
+		return j.e.readPlace(place, id, buf)
+	}
+	b := buf[:j.recipe[i].Size]
+	n, _ := j.file.ReadAt(b, j.offsets[i])
+	return b, n == len(b) && j.e.Keys.ID(b) == id
 }
 
 // close ends the assembly. The file is made durable later, together with others.

@@ -46,6 +46,9 @@ type Config struct {
 	Changed func()
 	// Cached returns the plaintext of a small block that came along with its record. It must be safe for concurrent use; nil for none.
 	Cached func(block.ID) ([]byte, bool)
+	// Holds is told of blocks that can be read here from now on: those of a content put in its place, the parts of a recipe. It must be safe for
+	// concurrent use; nil for nobody.
+	Holds func([]block.ID)
 	// MinFree is the space, in bytes, that is never used up; default a fiftieth of the disk, at most 64 MiB.
 	MinFree int64
 }

@@ -80,6 +80,18 @@ func (e *Engine) Block(ctx context.Context, w Want, buf []byte) ([]byte, error) 
 	return nil, ErrAbsent
 }
 
+// holds tells of blocks that can be read here from now on. Safe for concurrent use.
+func (e *Engine) holds(refs []block.Ref) {
+	if e.Holds == nil || len(refs) == 0 {
+		return
+	}
+	ids := make([]block.ID, len(refs))
+	for i, r := range refs {
+		ids[i] = r.ID
+	}
+	e.Holds(ids)
+}
+
 func (e *Engine) recipePart(w Want) ([]byte, error) {
 	var r block.Recipe
 	err := e.Index.View(func(tx *index.Tx) error {

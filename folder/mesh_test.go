@@ -36,6 +36,8 @@ type device struct {
 	idx  *index.Folder
 	keys block.Keys
 	eng  *folder.Engine
+	// holds is told what the engine says it holds; nil for nobody.
+	holds func([]block.ID)
 }
 
 func newWorld(t testing.TB, disks ...disktest.Options) *world {
@@ -88,7 +90,14 @@ func (d *device) start() {
 		Mesh: d.w.roster.Mesh(), Identity: d.id, Keys: func() *mesh.FolderKeys { return keys }, Roster: d.w.roster.State,
 	})
 	d.w.must(err)
-	d.eng, err = folder.New(folder.Config{Index: d.idx, FS: d.fs, Keys: &d.keys, Self: d.id.Device(), Now: d.clock, MinFree: 1})
+	d.eng, err = folder.New(folder.Config{
+		Index: d.idx, FS: d.fs, Keys: &d.keys, Self: d.id.Device(), Now: d.clock, MinFree: 1,
+		Holds: func(ids []block.ID) {
+			if d.holds != nil {
+				d.holds(ids)
+			}
+		},
+	})
 	d.w.must(err)
 	d.w.must(d.eng.Recover(d.w.t.Context()))
 	if err := d.eng.JournalProved(d.w.t.Context()); err != nil {
