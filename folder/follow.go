@@ -114,8 +114,9 @@ func (d *drafts) followOne(row *index.Row, t *index.Record, q shoal.Path) error 
 	if edit == nil || edit.Entry.Carried || edit.Entry.Kind != shoal.KindFile && edit.Entry.Kind != shoal.KindSymlink || !edit.Entry.ContentFrom.IsZero() {
 		return nil
 	}
-	if row.Path == t.Entry.Path && edit.Entry.Replaced == (block.ContentID{}) {
-		return nil // no edit of what was moved away: a new file, or one that took a folder's place
+	none := block.ContentID{}
+	if row.Path == t.Entry.Path && (edit.Entry.Replaced == none || t.Entry.Replaced == none) {
+		return nil // no edit of what was moved away: a new file, or what took the place of a folder that was moved
 	}
 	if edit.Dot.Journal.Device != d.e.Self && t.Dot.Journal.Device != d.e.Self {
 		return nil
@@ -140,7 +141,7 @@ func (d *drafts) followOne(row *index.Row, t *index.Record, q shoal.Path) error 
 		return err
 	}
 	left := index.Entry{
-		Path: row.Path, Kind: shoal.KindTombstone, MovedTo: q,
+		Path: row.Path, Kind: shoal.KindTombstone, MovedTo: q, Replaced: edit.Entry.Content,
 		Version: conflict.Join(res.Winner.Version, t.Version()),
 	}
 	d.keeps = append(d.keeps, draft{entry: moved})

@@ -214,6 +214,22 @@ func TestAnEditFollowsARenameOnce(t *testing.T) {
 	s.is("q=edited", "r=old p")
 }
 
+// A file that takes a folder's place is often seen while it is still empty; what it says then is an edit of an empty file.
+func TestAFileInAFoldersPlaceDoesNotFollowTheFolder(t *testing.T) {
+	s := newScript(t, "d/x")
+	s.join()
+	s.rename(s.b, "d", "e")
+	s.must(s.a.fs.User().Remove("d/x"))
+	s.must(s.a.fs.User().Remove("d"))
+	for _, text := range []string{"", "file"} {
+		s.write(s.a, "d", text)
+		s.look(s.a, s.b)
+	}
+	s.join(s.a, s.b, s.c)
+	s.rest()
+	s.is("d=file", "e/x=old d/x")
+}
+
 // The recipe of a long file is not in its record.
 func TestAnEditOfALongFileFollowsARename(t *testing.T) {
 	s := newScript(t, "p")
