@@ -214,6 +214,9 @@ func (n *Node) askAboutGuest(ctx context.Context, g p2p.Guest) error {
 	w := n.guests.arrive(g, time.Now())
 	n.event(control.Event{Kind: control.EventRequest, Device: g.Name, Message: "asks to join as " + g.Role.String() + ". Answer with `shoal approve` or `shoal deny`."})
 	n.changed.ring()
+	if n.cfg.Ask == nil { // nobody sits here: at least the log says what is waited for
+		n.log.Warn("a device asks to join; answer with `shoal approve` or `shoal deny`", "name", g.Name, "device", g.Device)
+	}
 	yes, err := w.ask(ctx, n.cfg.Ask)
 	if err == nil && !yes {
 		err = p2p.ErrDenied
