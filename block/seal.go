@@ -38,13 +38,19 @@ const (
 	MinSealed = headSize + trailerSize + 2 + tagSize // Padme(1+8) is 10
 	MaxSealed = headSize + maxInner + tagSize
 	maxInner  = MaxSize + 1<<15 // Padme(MaxSize+8)
+
+	// PlainOffset is where the payload begins in a sealed block.
+	PlainOffset = headSize
 )
 
 // Seal appends the sealed form of plaintext to dst and returns the longer slice. id must be plaintext's block ID, which the
 // caller has computed already; under a wrong one nobody can open the result. rand gives the nonce and must be cryptographic:
 // a nonce that comes twice for one block lets whoever sees both forge that block's tag (the keyed hash still stops it in Open).
 //
-// It allocates the AES key schedule, 1.3 KiB in two pieces (crypto/aes has no way to change a key), and, where dst lacks room,
+// The plaintext may lie where it goes, at dst[len(dst)+PlainOffset:]; it is then sealed where it is, uncompressed, and so overwritten.
+// Otherwise it must not overlap the room behind dst.
+//
+// Seal allocates the AES key schedule, 1.3 KiB in two pieces (crypto/aes has no way to change a key), and, where dst lacks room,
 // dst: MaxSealed + 64 KiB is always enough. Safe for concurrent use. Errors: ErrSize; what rand returned. On error dst's own bytes
 // are unchanged.
 func Seal(dst []byte, key SealKey, epoch shoal.EpochID, id ID, plaintext []byte, c Compression, rand io.Reader) ([]byte, error) {
@@ -81,6 +87,9 @@ func Seal(dst []byte, key SealKey, epoch shoal.EpochID, id ID, plaintext []byte,
 
 // appendPayload appends what is to be sealed, and returns its flags. Compression counts only where it shows after padding.
 func appendPayload(dst, plaintext []byte, c Compression) ([]byte, byte) {
+	if n := len(dst); cap(dst)-n >= len(plaintext) && &dst[:n+1][n] == &plaintext[0] {
+		return dst[:n+len(plaintext)], 0
+	}
 	if c == On || c == Auto && !looksDense(plaintext) {
 		packed := deflate(dst, plaintext)
 		if Padme(len(packed)-len(dst)+trailerSize) < Padme(len(plaintext)+trailerSize) {

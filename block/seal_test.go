@@ -155,3 +155,28 @@ func TestTwoSealingsDiffer(t *testing.T) {
 		t.Error("two sealings of one block are the same")
 	}
 }
+
+func TestSealedWhereItLiesIsTheSame(t *testing.T) {
+	keys := &Keys{}
+	for _, size := range []int{1, 1000, MaxSize} {
+		for _, c := range []Compression{Off, Auto, On} {
+			data := bytes.Repeat([]byte("compresses well "), size/16+1)[:size]
+			id := keys.ID(data)
+			before := []byte("before")
+			buf := append(make([]byte, 0, len(before)+MaxSealed+64<<10), before...)
+			at := buf[len(buf)+PlainOffset : len(buf)+PlainOffset+size : len(buf)+PlainOffset+size]
+			copy(at, data)
+			inPlace, err := Seal(buf, SealKey{1}, shoal.EpochID{2}, id, at, c, bytes.NewReader(make([]byte, nonceSize)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			copied, err := Seal(nil, SealKey{1}, shoal.EpochID{2}, id, data, Off, bytes.NewReader(make([]byte, nonceSize)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if &inPlace[0] != &buf[0] || !bytes.Equal(inPlace, append(before, copied...)) {
+				t.Errorf("%d bytes, compression %v: sealed where they lie they give something else", size, c)
+			}
+		}
+	}
+}

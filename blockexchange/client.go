@@ -265,27 +265,38 @@ func (x *Exchange) readSealed(dev shoal.DeviceID, r io.Reader, buf []byte) error
 // sealedBound is the most that a sealed block of size bytes may have: padded, and with generous room for what sealing adds.
 func sealedBound(size uint32) int { return block.Padme(int(size)+64) + 128 }
 
-// bigBuffers recycles the memory of opened blocks of at least recycleFrom bytes, once they were delivered. All have room for the biggest block: a pool of
-// mixed sizes keeps many that nobody can use.
-var bigBuffers = sync.Pool{New: func() any {
-	b := make([]byte, 0, sealedBound(block.MaxSize))
-	return &b
-}}
-
-const recycleFrom = 256 << 10
+// plainBuffers recycle the memory of opened blocks, once they were delivered. All of one pool have the same room: a pool of mixed sizes keeps many
+// that nobody can use. Smaller blocks than the first pool's are cheap to make anew.
+var plainBuffers = [...]struct {
+	from uint32 // the smallest block that gets such a buffer, in bytes
+	room int
+	pool *sync.Pool
+}{
+	{64 << 10, sealedBound(256<<10 - 1), new(sync.Pool)},
+	{256 << 10, sealedBound(block.MaxSize), new(sync.Pool)},
+}
 
 // plainBuffer returns an empty buffer that a block of that size opens into without growing: opening needs room for padding.
 func plainBuffer(size uint32) []byte {
-	if size < recycleFrom {
-		return make([]byte, 0, sealedBound(size))
+	for i := len(plainBuffers) - 1; i >= 0; i-- {
+		p := &plainBuffers[i]
+		if size < p.from {
+			continue
+		}
+		if b, ok := p.pool.Get().(*[]byte); ok {
+			return (*b)[:0]
+		}
+		return make([]byte, 0, p.room)
 	}
-	return (*bigBuffers.Get().(*[]byte))[:0]
+	return make([]byte, 0, sealedBound(size))
 }
 
 // recycle takes back what plainBuffer gave.
 func recycle(b []byte) {
-	if cap(b) == sealedBound(block.MaxSize) {
-		bigBuffers.Put(&b)
+	for i := range plainBuffers {
+		if cap(b) == plainBuffers[i].room {
+			plainBuffers[i].pool.Put(&b)
+		}
 	}
 }
 

@@ -38,9 +38,10 @@ type Host interface {
 // Source looks up blocks for others. Its method is called from several goroutines at once.
 type Source interface {
 	// Block returns the plaintext of a block, which it has checked against w.Block: what a file held when it was recorded is
-	// not what it holds now. The slice is not changed afterwards by either side. Outcomes: the bytes; ErrAbsent (wrapped)
-	// when the block is not here now; any other error is logged and answered as absent too.
-	Block(ctx context.Context, w Want) ([]byte, error)
+	// not what it holds now. The result may share buf, which has w.Size bytes and is the callee's until the caller is done with the
+	// result; memory of the source's own is not changed by either side. Outcomes: the bytes; ErrAbsent (wrapped) when the block is
+	// not here now; any other error is logged and answered as absent too.
+	Block(ctx context.Context, w Want, buf []byte) ([]byte, error)
 }
 
 // Config says what an Exchange is made of. Host, Source and Keys are needed; the rest has defaults.

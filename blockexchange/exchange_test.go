@@ -82,7 +82,7 @@ func TestHintReachesTheSource(t *testing.T) {
 
 type sourceFunc func(context.Context, Want) ([]byte, error)
 
-func (f sourceFunc) Block(ctx context.Context, w Want) ([]byte, error) { return f(ctx, w) }
+func (f sourceFunc) Block(ctx context.Context, w Want, _ []byte) ([]byte, error) { return f(ctx, w) }
 
 func TestAbsentBlockComesAsSoonAsTheSourceHasIt(t *testing.T) {
 	outside := newBench(t)

@@ -99,7 +99,7 @@ func newMemorySource() *memorySource {
 	return &memorySource{blocks: make(map[block.ID][]byte), asked: make(map[block.ID]int)}
 }
 
-func (l *memorySource) Block(ctx context.Context, w Want) ([]byte, error) {
+func (l *memorySource) Block(ctx context.Context, w Want, _ []byte) ([]byte, error) {
 	if l.gate != nil {
 		select {
 		case <-l.gate:

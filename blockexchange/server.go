@@ -26,8 +26,12 @@ const (
 	maxStreams = 3
 )
 
-// sealedBuffers recycles the memory of sealed blocks.
-var sealedBuffers = sync.Pool{New: func() any { return new([]byte) }}
+// sealedBuffers recycles the memory that blocks are read into and sealed in. All have room for the biggest block: a pool of mixed sizes keeps
+// many that nobody can use.
+var sealedBuffers = sync.Pool{New: func() any {
+	b := make([]byte, 0, block.MaxSealed)
+	return &b
+}}
 
 // server answers one stream of one peer.
 type server struct {
@@ -211,12 +215,18 @@ func (s *server) seal(ctx context.Context, w Want) ([]byte, error) {
 	if !ok {
 		return nil, ErrAbsent
 	}
-	plaintext, err := cfg.Source.Block(ctx, w)
+	buf, c := *sealedBuffers.Get().(*[]byte), s.compression()
+	end := block.PlainOffset + w.Size
+	room := buf[block.PlainOffset:end:end]
+	if c != block.Off {
+		room = make([]byte, w.Size) // what is compressed goes from one place to another
+	}
+	plaintext, err := cfg.Source.Block(ctx, w, room)
 	if err != nil {
+		sealedBuffers.Put(&buf)
 		return nil, err
 	}
-	buf := sealedBuffers.Get().(*[]byte)
-	return block.Seal((*buf)[:0], block.SealKey(epoch.Seal), w.Epoch, w.Block, plaintext, s.compression(), cfg.Rand)
+	return block.Seal(buf[:0], block.SealKey(epoch.Seal), w.Epoch, w.Block, plaintext, c, cfg.Rand)
 }
 
 // compression of what goes to this peer. The LAN is faster than the compressor.

@@ -18,8 +18,8 @@ type uplink struct {
 	count atomic.Int64
 }
 
-func (u *uplink) Block(ctx context.Context, w Want) ([]byte, error) {
-	b, err := u.memorySource.Block(ctx, w)
+func (u *uplink) Block(ctx context.Context, w Want, buf []byte) ([]byte, error) {
+	b, err := u.memorySource.Block(ctx, w, buf)
 	if err != nil {
 		return nil, err
 	}

@@ -242,27 +242,28 @@ func (j *Job) put(id block.ID, data []byte) error {
 }
 
 // Block reads a block out of the half-assembled file, or of the whole one that the index does not know yet, so that others can have it already.
-func (j *Job) Block(id block.ID, buf []byte) ([]byte, bool) {
+// buf has room for it.
+func (j *Job) Block(ref block.Ref, buf []byte) ([]byte, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.missing == nil || j.missing[id] != nil {
+	if j.missing == nil || j.missing[ref.ID] != nil {
 		return nil, false
 	}
-	i := slices.IndexFunc(j.recipe, func(r block.Ref) bool { return r.ID == id })
+	i := slices.Index(j.recipe, ref)
 	if i < 0 {
 		return nil, false
 	}
 	if j.file == nil { // being made durable, or in its place already
-		place := index.Place{Path: shoal.Path(j.temp), Offset: j.offsets[i], Size: j.recipe[i].Size}
-		if data, ok := j.e.readPlace(place, id, buf); ok {
+		place := index.Place{Path: shoal.Path(j.temp), Offset: j.offsets[i], Size: ref.Size}
+		if data, ok := j.e.readPlace(place, ref.ID, buf); ok {
 			return data, true
 		}
 		place.Path = j.Path
-		return j.e.readPlace(place, id, buf)
+		return j.e.readPlace(place, ref.ID, buf)
 	}
-	b := buf[:j.recipe[i].Size]
+	b := buf[:ref.Size]
 	n, _ := j.file.ReadAt(b, j.offsets[i])
-	return b, n == len(b) && j.e.Keys.ID(b) == id
+	return b, n == len(b) && j.e.Keys.ID(b) == ref.ID
 }
 
 // close ends the assembly. The file is made durable later, together with others.

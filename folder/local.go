@@ -18,8 +18,8 @@ var ErrAbsent = errors.New("block is not here")
 // maxPlaces is how many files are tried for one block.
 const maxPlaces = 8
 
-// localBlock reads a block from any file of this folder's disk, or from what came along with records. buf must hold MaxSize bytes; the
-// result may share it. Safe for concurrent use.
+// localBlock reads a block from any file of this folder's disk, or from what came along with records. buf has room for it; the
+// result may share that. Safe for concurrent use.
 func (e *Engine) localBlock(ref block.Ref, buf []byte) ([]byte, bool) {
 	if e.Cached != nil {
 		if data, ok := e.Cached(ref.ID); ok && len(data) == int(ref.Size) {
@@ -61,19 +61,20 @@ func (e *Engine) readPlace(p index.Place, id block.ID, buf []byte) ([]byte, bool
 }
 
 // Block serves a block to another device: from a file on this disk, from a half-assembled one, or from the recipe that a record names.
-// The result shares buf, which must hold MaxSize bytes. ErrAbsent when it is not here (any more). Safe for concurrent use.
+// The result may share buf, which has w.Size bytes. ErrAbsent when it is not here (any more). Safe for concurrent use.
 func (e *Engine) Block(ctx context.Context, w Want, buf []byte) ([]byte, error) {
-	if w.Size > block.MaxSize {
+	ref := block.Ref{ID: w.Block, Size: w.Size} // the size is the asker's word
+	if int(w.Size) > len(buf) {
 		return nil, ErrAbsent
 	}
 	if w.Part {
 		return e.recipePart(w)
 	}
-	if data, ok := e.localBlock(block.Ref{ID: w.Block, Size: w.Size}, buf); ok {
+	if data, ok := e.localBlock(ref, buf); ok {
 		return data, nil
 	}
 	for _, j := range e.active.jobs() {
-		if data, ok := j.Block(w.Block, buf); ok {
+		if data, ok := j.Block(ref, buf); ok {
 			return data, nil
 		}
 	}

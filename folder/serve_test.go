@@ -1,6 +1,8 @@
 package folder_test
 
 import (
+	"bytes"
+	"errors"
 	"math/rand/v2"
 	"testing"
 
@@ -59,6 +61,37 @@ func TestFetchedBlocksAreServedUntilTheirFileIsInItsPlace(t *testing.T) {
 				t.Errorf("%d contents were put in their place, and %d operations of the disk were looked at", n, asked)
 			}
 		})
+	}
+}
+
+// The size in a request is the asker's word.
+func TestABlockOfAnotherSizeIsNotThere(t *testing.T) {
+	w := newWorld(t, disktest.Options{}, disktest.Options{})
+	a, b := w.devices[0], w.devices[1]
+	content := make([]byte, 2<<20)
+	_, _ = rand.NewChaCha8([32]byte{7}).Read(content)
+	w.must(a.fs.User().WriteFile("big", string(content)))
+	w.tick(70e9)
+	a.look()
+	w.exchange()
+	plan, err := b.eng.Plan(t.Context(), "")
+	w.must(err)
+	wants, err := plan.Jobs[0].Begin(t.Context())
+	w.must(err)
+	data, err := b.ask(t.Context(), wants[0])
+	w.must(err)
+	w.must(plan.Jobs[0].Deliver(wants[0], data))
+	for _, d := range w.devices { // one has the file, the other a part of it
+		if got, err := d.eng.Block(t.Context(), wants[0], make([]byte, wants[0].Size)); err != nil || !bytes.Equal(got, data) {
+			t.Errorf("the block is not served: %v", err)
+		}
+		for _, size := range []uint32{1, wants[0].Size - 1, wants[0].Size + 1} {
+			wrong := wants[0]
+			wrong.Size = size
+			if _, err := d.eng.Block(t.Context(), wrong, make([]byte, size)); !errors.Is(err, folder.ErrAbsent) {
+				t.Errorf("asked for with a size of %d bytes for %d, the block is served: %v", size, wants[0].Size, err)
+			}
+		}
 	}
 }
 

@@ -316,18 +316,18 @@ func (n *Node) deviceName(id shoal.DeviceID) string {
 // blockSource serves blocks from the folders.
 type blockSource struct{ n *Node }
 
-func (s blockSource) Block(ctx context.Context, w blockexchange.Want) ([]byte, error) {
+func (s blockSource) Block(ctx context.Context, w blockexchange.Want, buf []byte) ([]byte, error) {
 	data, err := s.n.readBlock(ctx, w.Folder, folder.Want{
 		Block: w.Block, Size: w.Size, Epoch: w.Epoch, Record: w.Hint.Record, Index: w.Hint.Index, Part: w.Hint.Part,
-	})
+	}, buf)
 	if err != nil {
 		return nil, blockexchange.ErrAbsent
 	}
 	return data, nil
 }
 
-// readBlock reads a block of a folder on this disk into memory of its own.
-func (n *Node) readBlock(ctx context.Context, f shoal.FolderID, w folder.Want) ([]byte, error) {
+// readBlock reads a block of a folder on this disk. The result may share buf, which has w.Size bytes.
+func (n *Node) readBlock(ctx context.Context, f shoal.FolderID, w folder.Want, buf []byte) ([]byte, error) {
 	run := n.folder(f)
 	if run == nil || w.Size > block.MaxSize {
 		return nil, blockexchange.ErrAbsent
@@ -336,5 +336,5 @@ func (n *Node) readBlock(ctx context.Context, f shoal.FolderID, w folder.Want) (
 	if open == nil {
 		return nil, blockexchange.ErrAbsent
 	}
-	return open.engine.Block(ctx, w, make([]byte, w.Size))
+	return open.engine.Block(ctx, w, buf)
 }

@@ -93,7 +93,7 @@ func (n *Node) ReadSmall(ctx context.Context, f shoal.FolderID, rec shoal.Dot, i
 	if !ok {
 		return nil, false
 	}
-	data, err := n.readBlock(ctx, f, wantOf(id, size, rec))
+	data, err := n.readBlock(ctx, f, wantOf(id, size, rec), make([]byte, size))
 	if err != nil {
 		return nil, false
 	}
