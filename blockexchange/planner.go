@@ -28,6 +28,7 @@ type Planner struct {
 	groups   []*group // in the order in which they came
 	turn     int      // index in groups: whose turn it is
 	used     int64    // bytes asked for or held
+	held     int64    // bytes held: they came, and their receiver has not taken them yet
 	arrivals uint32   // number of PeerUp so far: the newest incarnation
 	wake     time.Time
 	out      []Action
@@ -152,6 +153,7 @@ func (p *Planner) got(ev Got) {
 	}
 	e.askers, e.held, e.payer = nil, true, r.payer
 	p.used += r.size
+	p.held += r.size
 	e.payer.used += r.size
 	p.deliver(e)
 }
@@ -163,6 +165,7 @@ func (p *Planner) delivered(k Key) {
 	}
 	size := int64(e.want.Size)
 	p.used -= size
+	p.held -= size
 	e.payer.used -= size
 	delete(p.entries, k)
 }

@@ -260,6 +260,20 @@ func TestReceiverThatDoesNotMoveLeavesRoomForOthers(t *testing.T) {
 	}
 }
 
+func TestSlowReceiversHoldLittle(t *testing.T) {
+	w := newWorld(t, Limits{})
+	ws := wants(0, 400, 256*kib)
+	w.source(1, CostLAN, 1000, time.Millisecond, keysOf(ws))
+	w.slowness = 10 * time.Millisecond
+	for i := range 4 {
+		w.want(GroupID(i+1), ws[i*100:(i+1)*100])
+	}
+	w.mustComplete(time.Second)
+	if w.peak > w.limits.InFlight/2 {
+		t.Errorf("%d bytes are held or on the way to receivers that are slow, of %d that may be", w.peak, w.limits.InFlight)
+	}
+}
+
 func TestCancelledGroupIsForgotten(t *testing.T) {
 	w := newWorld(t, Limits{})
 	ws := wants(0, 100, 256*kib)
