@@ -10,7 +10,7 @@ SCHEDULES ?= 100000
 FUZZTIME  ?= 10m
 LONGTIME  ?= 60m
 
-.PHONY: run build test quick long mutants bench lint fuzz fuzz-short cross deps clean
+.PHONY: run build test quick long mutants bench profile lint fuzz fuzz-short cross deps clean
 
 run: build ## build and run the program: make run ARGS="up ~/Shoal"
 	$(BIN)/shoal $(ARGS)
@@ -41,6 +41,12 @@ mutants: ## deliberate bugs, one at a time: each must be caught by a test (docs/
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./block/... ./conflict ./index/... ./folder/...
 	$(GO) run ./e2e/bench
+
+CASE ?= bigfile
+profile: ## where one workload of the bench spends time and memory, at both ends: make profile CASE=gosource, then go tool pprof profiles/FILE
+	rm -rf profiles && mkdir -p profiles
+	SHOAL_PROFILE=$(CURDIR)/profiles $(GO) run ./e2e/bench -peers '' -only $(CASE)
+	@ls profiles
 
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt'; exit 1; }

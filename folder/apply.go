@@ -246,7 +246,7 @@ func (e *Engine) carryOut(it *workItem) ([]result, error) {
 			return nil, err
 		}
 		crashpoint.Here("apply: folder made")
-		if err := e.settleName(it.Path, func() error { return e.FS.Remove(string(it.Path)) }); err != nil {
+		if err := e.settleName(it.Path, func() error { return e.FS.Rmdir(string(it.Path)) }); err != nil {
 			return nil, err
 		}
 		rs, err := e.shows(it)
@@ -273,7 +273,7 @@ func (e *Engine) carryOut(it *workItem) ([]result, error) {
 		}
 		return []result{{it.Path, it.gone()}}, nil
 	case plan.Rmdir:
-		if err := e.writable(it.Path, func() error { return e.FS.Remove(string(it.Path)) }); err != nil && !isNotExist(err) {
+		if err := e.writable(it.Path, func() error { return e.FS.Rmdir(string(it.Path)) }); err != nil && !isNotExist(err) {
 			return nil, err
 		}
 		crashpoint.Here("apply: folder removed")
@@ -289,7 +289,7 @@ func (e *Engine) failed(it *workItem, err error) {
 	switch {
 	case isNotExist(err) && e.refusesName(it):
 		e.excuse(it, disk.ErrName)
-	case errors.Is(err, errNotBase), isNotExist(err), isExist(err), errors.Is(err, disk.ErrNotFile):
+	case errors.Is(err, errNotBase), isNotExist(err), isExist(err), errors.Is(err, disk.ErrNotFile), errors.Is(err, disk.ErrNotFolder):
 		e.markDirty(it.Path.Parent())
 		if it.Kind == plan.Move {
 			e.markDirty(it.From.Parent())

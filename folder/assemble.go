@@ -145,7 +145,11 @@ func (j *Job) open(ctx context.Context) error {
 
 func (j *Job) openTemp(size int64) (resumed bool, err error) {
 	fsys := j.e.FS
-	if st, err := fsys.Lstat(j.temp); err == nil {
+	st, err := fsys.Lstat(j.temp)
+	if err != nil && !isNotExist(err) {
+		return false, err
+	}
+	if err == nil {
 		if st.Kind == shoal.KindFile && st.Size == size {
 			if j.file, err = fsys.Reopen(j.temp); err == nil {
 				return true, nil

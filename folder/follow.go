@@ -13,7 +13,7 @@ import (
 const maxFollowHops = 32
 
 // Follow lets edits follow renames: an edit of p that the author of "p moved to q" had not seen is recorded at q, by the device that made it or
-// the one that renamed. Until either does, the edit lives at p. Only content that an application wrote follows, and only once.
+// the one that renamed, whichever has its content. Until one does, the edit lives at p. Only content that an application wrote follows, and only once.
 func (e *Engine) Follow(ctx context.Context) error {
 	if e.joining || e.ReadOnly != nil && e.ReadOnly() {
 		return nil
@@ -120,6 +120,9 @@ func (d *drafts) followOne(row *index.Row, t *index.Record, q shoal.Path) error 
 	}
 	if edit.Dot.Journal.Device != d.e.Self && t.Dot.Journal.Device != d.e.Self {
 		return nil
+	}
+	if b := row.Base; b == nil || b.Copy != nil || b.Kind != edit.Entry.Kind || b.Content != edit.Entry.Content {
+		return nil // nobody records what it does not have: its author may replace it before anybody got it
 	}
 	q, ok, err := d.endOfChain(q)
 	if err != nil || !ok || q == row.Path || q.Validate() != nil {

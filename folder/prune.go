@@ -82,5 +82,5 @@ func (e *Engine) removeDay(dir string) error {
 	if err != nil || len(list) > 0 {
 		return err
 	}
-	return e.FS.Remove(dir)
+	return e.FS.Rmdir(dir)
 }

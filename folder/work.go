@@ -274,6 +274,7 @@ func (e *Engine) findJobs(w *Work, needs []need, planned map[shoal.Path]bool) er
 		if n.item.Base != nil && n.item.Base.Content == n.item.Want.Content && n.item.Base.Kind == shoal.KindFile {
 			continue // only metadata differs
 		}
+		e.settled(p, "apply") // what was wrong the last time is tried again now
 		job := e.newJob(p, n.want)
 		e.jobs[p] = job
 		e.active.add(job)

@@ -108,6 +108,9 @@ func (tx *Tx) SetBase(p shoal.Path, b *Base) error {
 			return err
 		}
 		e.row.base = &storedBase{value: b}
+		if err := u.noteHere(e); err != nil {
+			return err
+		}
 	}
 	_, err = u.finish()
 	return err

@@ -230,6 +230,17 @@ func (u *rowUpdate) settleLife(e *rowEdit) error {
 	return nil
 }
 
+// noteHere tells those who follow renames that the disk now has what may have to follow one.
+func (u *rowUpdate) noteHere(e *rowEdit) error {
+	if k := e.row.base.value.Kind; k != shoal.KindFile && k != shoal.KindSymlink {
+		return nil
+	}
+	if e.row.followable {
+		u.mark(e)
+	}
+	return u.noteMoved(e)
+}
+
 // noteMoved tells those who follow renames that something lives below a folder that was moved away.
 func (u *rowUpdate) noteMoved(e *rowEdit) error {
 	if !e.row.lives {

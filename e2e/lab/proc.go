@@ -68,18 +68,30 @@ func CPU(pid int) (time.Duration, error) {
 }
 
 // PeakMemory returns the most resident bytes that a running process ever had.
-func PeakMemory(pid int) (int64, error) {
+func PeakMemory(pid int) (int64, error) { return memory(pid, "VmHWM:") }
+
+// Memory returns the resident bytes of a running process that no file stands behind.
+func Memory(pid int) (int64, error) { return memory(pid, "RssAnon:") }
+
+// memory reads a line of /proc/PID/status.
+func memory(pid int, name string) (int64, error) {
 	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(raw)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+		if rest, ok := strings.CutPrefix(line, name); ok {
 			kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
 			return kib << 10, err
 		}
 	}
-	return 0, fmt.Errorf("read memory of %d: no peak", pid)
+	return 0, fmt.Errorf("read memory of %d: no line %s", pid, name)
+}
+
+// Descriptors returns how many files, sockets and the like a running process has open.
+func Descriptors(pid int) (int, error) {
+	list, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "fd"))
+	return len(list), err
 }
 
 // Ports that FreePort hands out lie below those that the kernel gives to outgoing connections, so that a daemon finds its port free

@@ -95,6 +95,7 @@ func TestAnEditMeetsAnEditThatWasMovedHere(t *testing.T) {
 	s.look(s.a, s.b)
 	s.join(s.a, s.b)
 	s.talk()
+	s.work(s.b) // the edit is at p
 	s.must(s.b.follow())
 	s.talk()
 	s.join()
@@ -212,6 +213,42 @@ func TestAnEditFollowsARenameOnce(t *testing.T) {
 	s.work(s.a, s.b) // the edit is at q, where a moved it; c renamed q without having seen that
 	s.rest()
 	s.is("q=edited", "r=old p")
+}
+
+// The renamer knows of the new file and does not have it. Were it recorded at its new name by now, all would want for ever what its author replaces.
+func TestNobodyRecordsAContentThatItDoesNotHave(t *testing.T) {
+	s := newScript(t, "d/x")
+	s.write(s.b, "d/new", "b")
+	s.look(s.b)
+	s.talk()
+	s.join(s.b)
+	s.rename(s.a, "d", "e")
+	s.look(s.a)
+	s.must(s.a.follow())
+	s.must(s.b.fs.User().Remove("d/new"))
+	s.must(s.b.fs.User().MkdirAll("d/new"))
+	s.look(s.b)
+	s.join()
+	s.rest()
+	s.is("e/x=old d/x")
+}
+
+func TestAFolderIsRemovedAndNothingThatTookItsPlace(t *testing.T) {
+	s := newScript(t, "f")
+	s.must(s.b.fs.User().MkdirAll("d"))
+	s.look(s.b)
+	s.talk()
+	s.work(s.a)
+	s.must(s.b.fs.User().Remove("d"))
+	s.look(s.b)
+	s.talk()
+	s.before(s.a, "rmdir", "d", func() {
+		s.must(s.a.fs.User().Remove("d"))
+		s.must(s.a.fs.User().WriteFile("d", "a, a moment before"))
+	})
+	s.work(s.a)
+	s.rest()
+	s.is("d=a, a moment before", "f=old f")
 }
 
 // A file that takes a folder's place is often seen while it is still empty; what it says then is an edit of an empty file.

@@ -61,6 +61,20 @@ func (o *OS) Remove(p string) error {
 	})
 }
 
+// Rmdir implements FS.
+func (o *OS) Rmdir(p string) error {
+	return o.at("rmdir", p, func(dir int, name string) error {
+		err := unix.Unlinkat(dir, name, unix.AT_REMOVEDIR)
+		if err == unix.EEXIST {
+			err = unix.ENOTEMPTY // rmdir(2) allows either
+		}
+		if err == nil {
+			o.changed.note(dir)
+		}
+		return err
+	})
+}
+
 // Chmod implements FS.
 func (o *OS) Chmod(p string, mode uint32) error {
 	return o.at("chmod", p, func(dir int, name string) error {

@@ -66,8 +66,12 @@ type Writer interface {
 	// where the system or the file system cannot.
 	Exchange(a, b string) error
 
-	// Remove removes a file, a symlink, or an empty folder. ErrNotEmpty if the folder is not empty.
+	// Remove removes a file, a symlink, or an empty folder. ErrNotEmpty if the folder is not empty. Where users write it is not safe: what is there
+	// may be something else by now.
 	Remove(p string) error
+
+	// Rmdir removes an empty folder. ErrNotFolder if something else is there, ErrNotEmpty if the folder is not empty.
+	Rmdir(p string) error
 
 	// Chmod sets the permission bits of a file or folder. A symlink has none: errors.ErrUnsupported. A file system
 	// without permission bits changes nothing, which is no error.

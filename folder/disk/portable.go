@@ -279,6 +279,21 @@ func (o *Portable) Remove(p string) error {
 	return wrapped("remove", p, o.root.Remove(p))
 }
 
+// Rmdir implements FS. os.Root has no rmdir(2): what takes the folder's place between the look and the removal is removed.
+func (o *Portable) Rmdir(p string) error {
+	if err := o.way("rmdir", p, rootRefused); err != nil {
+		return err
+	}
+	info, err := o.root.Lstat(p)
+	if err == nil && !info.IsDir() {
+		return &fs.PathError{Op: "rmdir", Path: p, Err: ErrNotFolder}
+	}
+	if err == nil {
+		err = o.root.Remove(p)
+	}
+	return wrapped("rmdir", p, err)
+}
+
 // Chmod implements FS.
 func (o *Portable) Chmod(p string, mode uint32) error {
 	if err := o.notSymlink("chmod", p); err != nil {

@@ -226,6 +226,16 @@ func (f *FS) Remove(p string) error {
 	return f.change("remove", p, func() error { return f.remove(p) })
 }
 
+// Rmdir implements disk.FS.
+func (f *FS) Rmdir(p string) error {
+	return f.change("rmdir", p, func() error {
+		if pl, err := f.findThere(p); err == nil && pl.node.kind != shoal.KindFolder {
+			return disk.ErrNotFolder
+		}
+		return f.remove(p)
+	})
+}
+
 func (f *FS) remove(p string) error {
 	pl, err := f.findThere(p)
 	if err != nil {

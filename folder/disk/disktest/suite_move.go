@@ -19,6 +19,7 @@ var moveLaws = []law{
 	{"RemoveTakesOneThing", nil, testRemove},
 	{"RemoveOfAFullFolderIsNotEmpty", nil, testRemoveFull},
 	{"RemoveDoesNotFollowASymlink", symlinks, testRemoveSymlink},
+	{"RmdirTakesNothingButAnEmptyFolder", nil, testRmdir},
 }
 
 var walkLaws = []law{
@@ -143,12 +144,27 @@ func testRemove(t tester) {
 func testRemoveFull(t tester) {
 	t.mkdir("folder")
 	t.write("folder/file", "x")
-	err := t.fs.Remove("folder")
-	t.wants("remove", err, disk.ErrNotEmpty)
-	if errors.Is(err, fs.ErrExist) {
-		t.Errorf("%v is also fs.ErrExist", err)
+	for _, err := range []error{t.fs.Remove("folder"), t.fs.Rmdir("folder")} {
+		t.wants("remove", err, disk.ErrNotEmpty)
+		if errors.Is(err, fs.ErrExist) {
+			t.Errorf("%v is also fs.ErrExist", err)
+		}
 	}
 	t.holds("folder/file", "x")
+}
+
+func testRmdir(t tester) {
+	t.mkdir("folder")
+	t.write("file", "x")
+	t.must("remove a folder", t.fs.Rmdir("folder"))
+	t.wants("remove nothing", t.fs.Rmdir("folder"), fs.ErrNotExist)
+	t.wants("remove a file", t.fs.Rmdir("file"), disk.ErrNotFolder)
+	if t.can.Symlinks {
+		t.mkdir("folder")
+		t.symlink("folder", "link")
+		t.wants("remove a symlink", t.fs.Rmdir("link"), disk.ErrNotFolder)
+	}
+	t.holds("file", "x")
 }
 
 func testRemoveSymlink(t tester) {
@@ -170,6 +186,7 @@ func (t tester) attempts(p string) map[string]error {
 	_, errs["busy"] = t.fs.Busy(p)
 	errs["mkdir"] = t.fs.Mkdir(p, 0o755)
 	errs["remove"] = t.fs.Remove(p)
+	errs["rmdir"] = t.fs.Rmdir(p)
 	errs["chmod"] = t.fs.Chmod(p, 0o600)
 	errs["chtimes"] = t.fs.Chtimes(p, 0)
 	errs["sync"] = t.fs.SyncDir(p)
