@@ -114,8 +114,7 @@ func (d *drafts) followOne(row *index.Row, t *index.Record, q shoal.Path) error 
 	if edit == nil || edit.Entry.Carried || edit.Entry.Kind != shoal.KindFile && edit.Entry.Kind != shoal.KindSymlink || !edit.Entry.ContentFrom.IsZero() {
 		return nil
 	}
-	none := block.ContentID{}
-	if row.Path == t.Entry.Path && (edit.Entry.Replaced == none || t.Entry.Replaced == none) {
+	if row.Path == t.Entry.Path && (edit.Entry.Replaced == (block.ContentID{}) || !d.editsMoved(edit, t)) {
 		return nil // no edit of what was moved away: a new file, or what took the place of a folder that was moved
 	}
 	if edit.Dot.Journal.Device != d.e.Self && t.Dot.Journal.Device != d.e.Self {
@@ -140,16 +139,21 @@ func (d *drafts) followOne(row *index.Row, t *index.Record, q shoal.Path) error 
 	moved.Path, moved.Carried, moved.Time = q, true, 0
 	moved.ContentFrom, moved.ModeFrom = shoal.Dot{}, shoal.Dot{}
 	moved.Epochs = nil
-	if moved.Version, err = d.versionAt(q, t, &edit.Entry); err != nil {
+	if moved.Version, err = d.versionAt(q, t, edit); err != nil {
 		return err
 	}
 	left := index.Entry{
-		Path: row.Path, Kind: shoal.KindTombstone, MovedTo: q, Replaced: edit.Entry.Content,
+		Path: row.Path, Kind: shoal.KindTombstone, MovedTo: q, Replaced: edit.Entry.Content, ContentFrom: edit.Dot,
 		Version: conflict.Join(res.Winner.Version, t.Version()),
 	}
 	d.keeps = append(d.keeps, draft{entry: moved})
 	d.hides = append(d.hides, draft{entry: left})
 	return nil
+}
+
+// editsMoved tells whether who wrote edit had seen the content that t says was moved.
+func (d *drafts) editsMoved(edit, t *index.Record) bool {
+	return !t.Entry.ContentFrom.IsZero() && d.tx.Lineage().Covers(edit.Version(), t.Entry.ContentFrom)
 }
 
 // slotTaken tells whether this device has something of its own at q that is not what the edit replaced. Its journal has one slot for q, so recording
@@ -194,20 +198,24 @@ func (d *drafts) endOfChain(q shoal.Path) (shoal.Path, bool, error) {
 	return q, false, nil
 }
 
-// versionAt is the version of the moved edit at q: what this disk shows there, and the renamer's record there if that still has the content
-// which the edit replaced. Anything else at q is a sibling.
-func (d *drafts) versionAt(q shoal.Path, t *index.Record, edit *index.Entry) (conflict.Version, error) {
+// versionAt is the version of the moved edit at q: what this disk shows there, and the renamer's record there, if that is what the edit replaced. Anything
+// else at q is a sibling: who made the edit may never have seen it.
+func (d *drafts) versionAt(q shoal.Path, t *index.Record, edit *index.Record) (conflict.Version, error) {
 	var v conflict.Version
 	row, ok, err := d.tx.Row(q)
 	if err != nil || !ok {
 		return nil, err
 	}
-	if row.Base != nil && row.Base.Copy == nil {
-		v = row.Base.Version
+	later := t.Entry.Path == edit.Entry.Path && d.editsMoved(edit, t) // maybe the last of several edits, of which the first replaced what was moved
+	replaced := func(kind shoal.Kind, c block.ContentID) bool {
+		return kind == edit.Entry.Kind && (c == edit.Entry.Replaced || c == edit.Entry.Content || later && c == t.Entry.Replaced)
+	}
+	if b := row.Base; b != nil && b.Copy == nil && (!onDisk(b) || replaced(b.Kind, b.Content)) {
+		v = b.Version
 	}
 	for i := range row.Live {
 		r := &row.Live[i]
-		if r.Dot.Journal == t.Dot.Journal && r.Entry.Kind == edit.Kind && r.Entry.Content == edit.Replaced {
+		if r.Dot.Journal == t.Dot.Journal && replaced(r.Entry.Kind, r.Entry.Content) {
 			v = conflict.Join(v, r.Version())
 		}
 	}

@@ -305,6 +305,9 @@ func (d *drafts) addGone(s *sight, want *index.State) error {
 	en := index.Entry{Path: s.path, Kind: shoal.KindTombstone, Version: s.base.Version, MovedTo: d.moved[s.path]}
 	if s.base.Kind != shoal.KindFolder {
 		en.Replaced = s.base.Content
+		if en.MovedTo != "" {
+			en.ContentFrom = s.base.ContentFrom
+		}
 	}
 	d.hides = append(d.hides, draft{entry: en, base: &index.Base{Kind: shoal.KindTombstone}})
 	return d.settleAround(s.path, s.base)

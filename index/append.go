@@ -6,6 +6,7 @@ import (
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/block"
+	"github.com/shoalmesh/shoal/conflict"
 	"github.com/shoalmesh/shoal/mesh"
 )
 
@@ -13,8 +14,8 @@ import (
 const MaxCommit = 20_000
 
 // Append records what happened on this device's disk: one commit in the own open journal. A draft is an Entry of which Append
-// fills in what follows from the rest: Time (unless it is set, or Joined), Epochs, the pruned Version, and for files Size,
-// Content and RecipeParts. It returns the records' names, in the order of the drafts. SetBase is the caller's. Errors:
+// fills in what follows from the rest: Time (unless it is set, or Joined), Epochs, the Version, joined with that of the own record whose place it takes and pruned,
+// and for files Size, Content and RecipeParts. It returns the records' names, in the order of the drafts. SetBase is the caller's. Errors:
 // ErrNoJournal; ErrNoKey: there is no epoch to write under; ErrVoid: the roster does not let this device write; or that a draft is invalid.
 func (tx *Tx) Append(drafts []Entry) ([]shoal.Dot, error) {
 	if len(drafts) == 0 {
@@ -100,6 +101,11 @@ func (a *appender) add(draft Entry, more bool) error {
 		return err
 	}
 	e := &draft
+	for _, r := range live {
+		if r.Dot.Journal == a.journal.id { // it takes that one's place, and has seen what that had seen: or this would come back
+			e.Version = conflict.Join(e.Version, r.Entry.Version)
+		}
+	}
 	a.stamp(e)
 	a.prune(e, self)
 	if err := a.content(e, live); err != nil {

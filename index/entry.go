@@ -50,7 +50,7 @@ type Entry struct {
 	Version conflict.Version
 
 	// ContentFrom is the record at this path that brought the content, ModeFrom the one that brought the permission bits.
-	// Zero: this very record.
+	// Zero: this very record. A tombstone with MovedTo names as ContentFrom the record that brought the content which went there.
 	ContentFrom, ModeFrom shoal.Dot
 
 	Replaced block.ContentID // content that the author replaced; zero: none

@@ -33,9 +33,13 @@ func orDot(d, otherwise shoal.Dot) shoal.Dot {
 // Sibling returns what conflict.Resolve needs of the record.
 func (r *Record) Sibling() conflict.Sibling {
 	e := &r.Entry
-	return conflict.Sibling{
+	s := conflict.Sibling{
 		Record: r.Dot, Version: r.Version(), Kind: e.Kind, Content: e.Content,
 		ContentFrom: r.ContentFrom(), ModeFrom: r.ModeFrom(), Replaced: e.Replaced,
 		Time: e.Time, Mode: e.Mode, MTime: e.MTime,
 	}
+	if e.Kind == shoal.KindTombstone {
+		s.ContentFrom = r.Dot // it brought no content, whatever it says of the one that went
+	}
+	return s
 }

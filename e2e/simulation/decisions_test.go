@@ -251,6 +251,64 @@ func TestAFolderIsRemovedAndNothingThatTookItsPlace(t *testing.T) {
 	s.is("d=a, a moment before", "f=old f")
 }
 
+func TestTheLastOfSeveralEditsFollowsARename(t *testing.T) {
+	for _, renamer := range []int{0, 1, 2} { // one of them made the file
+		s := newScript(t, "p")
+		s.join()
+		r, w := s.devices[renamer], s.devices[(renamer+1)%3]
+		for _, text := range []string{"once", "twice", "three times"} {
+			s.write(w, "p", text)
+			s.look(w)
+		}
+		s.rename(r, "p", "q")
+		s.look(r)
+		s.join(s.a, s.b, s.c)
+		s.talk()
+		s.work(w) // it shows what was moved
+		s.rest()
+		s.is("q=three times")
+	}
+}
+
+// Two files of one name were made by two who knew nothing of each other; one was then renamed, the other edited: not an edit of what was renamed.
+func TestAnotherFileOfTheNameDoesNotFollowARename(t *testing.T) {
+	s := newScript(t, "z")
+	s.join()
+	s.write(s.a, "f", "a")
+	s.write(s.b, "f", "b")
+	s.look(s.a, s.b)
+	s.write(s.b, "f", "b, again")
+	s.rename(s.a, "f", "g")
+	s.look(s.a, s.b)
+	s.join(s.a, s.b, s.c)
+	s.talk()
+	s.work(s.b) // b shows what a moved to g
+	s.rest()
+	s.is("f=b, again", "g=a", "z=old z")
+}
+
+// The empty folder that b put in the place of c's file yields to the file of a. What b then deletes was c's only in b's own journal.
+func TestADeletionCoversWhatItsAuthorReplacedBefore(t *testing.T) {
+	s := newScript(t, "z")
+	s.join(s.b, s.c)
+	s.write(s.c, "f", "c")
+	s.look(s.c)
+	s.talk()
+	s.work(s.b)
+	s.join()
+	s.must(s.b.fs.User().Remove("f"))
+	s.must(s.b.fs.User().MkdirAll("f"))
+	s.write(s.a, "f", "a")
+	s.look(s.a, s.b)
+	s.join(s.a, s.b, s.c)
+	s.rest()
+	s.is("f=a", "z=old z")
+	s.must(s.b.fs.User().Remove("f"))
+	s.look(s.b)
+	s.rest()
+	s.is("z=old z")
+}
+
 // A file that takes a folder's place is often seen while it is still empty; what it says then is an edit of an empty file.
 func TestAFileInAFoldersPlaceDoesNotFollowTheFolder(t *testing.T) {
 	s := newScript(t, "d/x")
