@@ -126,7 +126,10 @@ func (f *folderRun) runOpen(ctx context.Context) error {
 		Happened: f.happened,
 		Changed:  func() { f.node.exchange.Notify(f.id) },
 		Cached:   func(id block.ID) ([]byte, bool) { return f.node.small.get(smallKey{f.id, id}) },
-		Holds:    func(ids []block.ID) { f.node.blocks.NowHave(f.id, ids) },
+		Holds: func(ids []block.ID) {
+			f.node.small.drop(f.id, ids)
+			f.node.blocks.NowHave(f.id, ids)
+		},
 	})
 	if err != nil {
 		return err

@@ -56,6 +56,9 @@ func (f *folderRun) finishJoin(ctx context.Context, svc *folder.Service) {
 		f.log.Error("save settings", "err", err)
 	}
 	f.node.exchange.Notify(f.id) // the status says so
+	if open := f.current.Load(); open != nil && open.service.Snapshot().State == folder.StateIdle {
+		f.node.small.dropFolder(f.id)
+	}
 	f.node.changed.ring()
 }
 

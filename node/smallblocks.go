@@ -10,7 +10,7 @@ import (
 	"github.com/shoalmesh/shoal/block"
 )
 
-// smallCache is how much plaintext of small blocks that came along with records is kept until their files are written, in bytes. What
+// smallCache is how much plaintext of small blocks that came along with records is kept until their files are written or the folder rests, in bytes. What
 // does not fit any more is fetched like any other block.
 const smallCache = 32 << 20
 
@@ -45,10 +45,36 @@ func (c *smallBlocks) put(k smallKey, data []byte) {
 	c.items[k] = c.order.PushFront(smallItem{k, data})
 	c.bytes += len(data)
 	for c.bytes > smallCache {
-		oldest := c.order.Back()
-		it := c.order.Remove(oldest).(smallItem)
-		delete(c.items, it.key)
-		c.bytes -= len(it.data)
+		c.remove(c.order.Back())
+	}
+}
+
+// remove is called with c.mu held.
+func (c *smallBlocks) remove(e *list.Element) {
+	it := c.order.Remove(e).(smallItem)
+	delete(c.items, it.key)
+	c.bytes -= len(it.data)
+}
+
+// drop lets go of blocks that can be read from the disk by now.
+func (c *smallBlocks) drop(f shoal.FolderID, ids []block.ID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, id := range ids {
+		if e := c.items[smallKey{f, id}]; e != nil {
+			c.remove(e)
+		}
+	}
+}
+
+// dropFolder lets go of all blocks of a folder: of records, say, that others took the place of before their files were written.
+func (c *smallBlocks) dropFolder(f shoal.FolderID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for k, e := range c.items {
+		if k.folder == f {
+			c.remove(e)
+		}
 	}
 }
 

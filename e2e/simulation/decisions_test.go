@@ -251,6 +251,26 @@ func TestAFolderIsRemovedAndNothingThatTookItsPlace(t *testing.T) {
 	s.is("d=a, a moment before", "f=old f")
 }
 
+// The user deleted a file while it was all there was. Before that was seen the file had become the loser of a conflict, and a copy of it was made.
+func TestACopyOfWhatWasJustDeletedIsNotKept(t *testing.T) {
+	s := newScript(t, "z")
+	s.join(s.a, s.b)
+	s.write(s.a, "f", "a")
+	s.look(s.a)
+	s.talk()
+	s.work(s.b)
+	s.now = s.now.Add(time.Hour) // c wins
+	s.join()
+	s.write(s.c, "f", "c")
+	s.look(s.c)
+	s.must(s.b.fs.User().Remove("f"))
+	s.join(s.a, s.b, s.c)
+	s.talk()
+	s.work(s.b) // it makes the copy, and finds that f is not as it should be
+	s.rest()
+	s.is("f=c", "z=old z")
+}
+
 func TestTheLastOfSeveralEditsFollowsARename(t *testing.T) {
 	for _, renamer := range []int{0, 1, 2} { // one of them made the file
 		s := newScript(t, "p")
