@@ -186,11 +186,22 @@ func (e *Engine) prepare(it *workItem) bool {
 	if it.Kind != plan.Put && it.Kind != plan.Swap {
 		return true
 	}
+	if it.Kind == plan.Put && it.want.Copy != nil && !e.isKnown(it.want.Copy.Of) {
+		e.failed(it, errNotBase) // who changed that has not seen the copy; beside it, the change would count as the answer to the conflict
+		return false
+	}
 	if err := e.dressTemp(it); err != nil {
 		e.failed(it, err)
 		return false
 	}
 	return true
+}
+
+// isKnown tells whether p is on the disk what its base says, if that says that something is.
+func (e *Engine) isKnown(p shoal.Path) bool {
+	var b *index.Base
+	err := e.Index.View(func(tx *index.Tx) (err error) { b, err = tx.Base(p); return err })
+	return err == nil && (!onDisk(b) || e.isBase(p, b) == nil)
 }
 
 // isBase tells whether the disk still shows what b says, by its stat signature.

@@ -271,6 +271,27 @@ func TestACopyOfWhatWasJustDeletedIsNotKept(t *testing.T) {
 	s.is("f=c", "z=old z")
 }
 
+// An edit answers a conflict when its author could see the copy.
+func TestAnEditBeforeTheCopyIsShownIsNoAnswer(t *testing.T) {
+	s := newScript(t, "z")
+	s.join()
+	s.write(s.c, "f", "c")
+	s.look(s.c)
+	s.now = s.now.Add(time.Hour) // a wins
+	s.write(s.a, "f", "a")
+	s.look(s.a)
+	s.write(s.a, "f", "a, again")
+	s.join(s.a, s.c)
+	s.talk()
+	s.work(s.a)
+	s.join()
+	s.must(s.c.fs.User().Remove("f"))
+	s.look(s.a, s.c)
+	s.join(s.a, s.b, s.c)
+	s.rest()
+	s.is("f=a, again", "z=old z")
+}
+
 func TestTheLastOfSeveralEditsFollowsARename(t *testing.T) {
 	for _, renamer := range []int{0, 1, 2} { // one of them made the file
 		s := newScript(t, "p")
