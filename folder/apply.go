@@ -78,6 +78,8 @@ func (e *Engine) Apply(ctx context.Context, w *Work) (n int, err error) {
 			e.active.remove(it.job)
 			delete(e.jobs, it.Path)
 			e.holds(it.job.recipe) // only now: who looked before may have found it neither in the job nor in the index
+		} else if it.Kind == plan.Move {
+			e.dropJob(it.Path) // what was fetched came by a rename
 		}
 	}
 	e.tell(items, broken)

@@ -76,6 +76,7 @@ type Engine struct {
 	active    *activeJobs             // jobs that may already serve blocks
 	serial    uint64                  // makes names in .shoal unique within a run
 	canRecord bool
+	overtaken bool // a scan said what is at a path that a job is for
 	untidy    bool // contents may lie in the temporary folder that nobody wants any more
 
 	foldsCase bool      // names that differ in case are one to this disk

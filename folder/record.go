@@ -167,18 +167,18 @@ func (d *drafts) add(s *sight) error {
 	if b := s.base; onDisk(b) && b.Kind == s.stat.Kind && b.Content == s.content && b.Mode == modeOf(s) && b.MTime == mtimeOf(s) {
 		nb := *b
 		nb.Stat = statOfSight(s)
-		return d.tx.SetBase(s.path, &nb)
+		return d.setBase(s.path, &nb)
 	}
 	if b := s.base; onDisk(b) && b.Kind == s.stat.Kind && b.Kind == shoal.KindSymlink && b.Content == s.content {
 		// Nobody edits the time of a symlink, but a power cut may lose it: no fsync reaches it. It is set again, and no change of a user.
 		nb := *b
 		nb.Stat, nb.MTime = statOfSight(s), mtimeOf(s)
-		return d.tx.SetBase(s.path, &nb)
+		return d.setBase(s.path, &nb)
 	}
 	if d.isWanted(s, want) {
 		b := index.BaseOf(want, statOfSight(s))
 		b.Mode, b.MTime, b.Recipe = modeOf(s), mtimeOf(s), s.recipe
-		return d.tx.SetBase(s.path, b)
+		return d.setBase(s.path, b)
 	}
 	d.keeps = append(d.keeps, draft{entry: d.entry(s, want), base: d.newBase(s)})
 	return d.settleAround(s.path, s.base)
@@ -267,6 +267,12 @@ func (d *drafts) entry(s *sight, want *index.State) index.Entry {
 	return en
 }
 
+// setBase says what the disk shows at p. A content that is on its way there may have come with that.
+func (d *drafts) setBase(p shoal.Path, b *index.Base) error {
+	d.e.overtaken = d.e.overtaken || d.e.jobs[p] != nil
+	return d.tx.SetBase(p, b)
+}
+
 // broughtAlong tells whether s came here by a rename, with the content that it had.
 func (s *sight) broughtAlong() bool {
 	return s.from != "" && s.fromBase != nil && s.content == s.fromBase.Content
@@ -293,14 +299,14 @@ func (d *drafts) addGone(s *sight, want *index.State) error {
 		if err := d.settleAround(s.path, s.base); err != nil {
 			return err
 		}
-		return d.tx.SetBase(s.path, nil)
+		return d.setBase(s.path, nil)
 	}
 	if want == nil {
 		v, err := d.e.goneVersion(d.tx, s.path)
 		if err != nil {
 			return err
 		}
-		return d.tx.SetBase(s.path, goneBase(conflict.Join(s.base.Version, v)))
+		return d.setBase(s.path, goneBase(conflict.Join(s.base.Version, v)))
 	}
 	en := index.Entry{Path: s.path, Kind: shoal.KindTombstone, Version: s.base.Version, MovedTo: d.moved[s.path]}
 	if s.base.Kind != shoal.KindFolder {
@@ -347,7 +353,7 @@ func (d *drafts) write() (int, error) {
 		if all[i].base == nil {
 			continue
 		}
-		if err := d.tx.SetBase(entries[i].Path, recordedBase(all[i], dot)); err != nil {
+		if err := d.setBase(entries[i].Path, recordedBase(all[i], dot)); err != nil {
 			return 0, err
 		}
 	}

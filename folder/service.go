@@ -292,7 +292,11 @@ func (s *Service) bringUpToDate(ctx context.Context) error {
 		case err != nil:
 			return err
 		case progress:
-		case len(s.running) == 0 && s.Engine.Untidy() && s.nothingNeeded():
+		case (len(s.running) > 0 || s.Engine.Untidy()) && s.nothingNeeded():
+			s.Engine.DropUnwanted()
+			if s.endUnwanted(); len(s.running) > 0 || !s.Engine.Untidy() {
+				return nil
+			}
 			return s.Engine.Tidy()
 		default:
 			return nil

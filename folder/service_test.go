@@ -281,3 +281,41 @@ func TestDutiesTellHowTheyEnded(t *testing.T) {
 		t.Errorf("a scan that was stopped counts as %v", ended)
 	}
 }
+
+// What is fetched may come by another way, too: nobody has the content, but the user writes it.
+func TestIdleWhenWhatIsFetchedCameByAnotherWay(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	w.lose("a")
+	if st := w.step(); st != StateSyncing || len(w.svc.running) != 1 {
+		t.Fatalf("%s with %d batches while a file is on its way", st, len(w.svc.running))
+	}
+	w.must(w.fs.User().WriteFile("a", "content of a"))
+	w.fs.Advance(time.Second)
+	w.eng.markDirty("")
+	for range 3 {
+		w.step()
+	}
+	if st := w.step(); st != StateIdle || len(w.svc.running) > 0 {
+		t.Errorf("%s with %d batches when the user has written what was to be fetched", st, len(w.svc.running))
+	}
+}
+
+func TestIdleWhenWhatIsFetchedIsThereAlready(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	a := w.base("a")
+	w.lose("a")
+	w.step()
+	w.must(w.fs.User().WriteFile("a", "content of a")) // a rename put it there, say: the base says so, and nothing else is needed
+	w.must(w.fs.User().Chtimes("a", a.MTime))
+	disk, err := w.fs.Lstat("a")
+	w.must(err)
+	b := *a
+	b.Stat = statOf(disk)
+	w.must(w.dev.Folder.Update(t.Context(), func(tx *index.Tx) error { return tx.SetBase("a", &b) }))
+	for range 2 {
+		w.step()
+	}
+	if st := w.step(); st != StateIdle || len(w.svc.running) > 0 {
+		t.Errorf("%s with %d batches when nothing is needed", st, len(w.svc.running))
+	}
+}

@@ -55,6 +55,10 @@ type need struct {
 // is no longer wanted are let go. It reads the index and changes nothing on disk.
 func (e *Engine) Plan(ctx context.Context, after shoal.Path) (*Work, error) {
 	w := &Work{}
+	if e.overtaken {
+		e.overtaken = false
+		e.DropUnwanted()
+	}
 	err := e.Index.View(func(tx *index.Tx) error {
 		if after == "" {
 			if err := e.tidy(tx); err != nil {
@@ -232,6 +236,11 @@ func (e *Engine) need(tx *index.Tx, p shoal.Path) (n need, ok bool, err error) {
 	return n, true, nil
 }
 
+// hasContent tells whether the disk shows the content that is wanted.
+func hasContent(b *index.Base, want *index.State) bool {
+	return want != nil && onDisk(b) && b.Kind == want.Kind && b.Content == want.Content
+}
+
 // copiesOfDisk returns the conflict copies that hold what this disk shows at the path now: they must stand before it is replaced. Copies of
 // other contents need no waiting for, and one whose content nobody has any more must not stop the winner.
 func copiesOfDisk(tx *index.Tx, b *index.Base, copies []shoal.Path) (out []shoal.Path, err error) {
@@ -240,7 +249,7 @@ func copiesOfDisk(tx *index.Tx, b *index.Base, copies []shoal.Path) (out []shoal
 		if err != nil {
 			return nil, err
 		}
-		if want != nil && onDisk(b) && want.Kind == b.Kind && want.Content == b.Content {
+		if hasContent(b, want) {
 			out = append(out, c)
 		}
 	}
@@ -292,7 +301,8 @@ func (e *Engine) dropJob(p shoal.Path) {
 	}
 }
 
-// DropUnwanted lets go of contents that are not wanted any more. Call it when the index changed.
+// DropUnwanted lets go of contents that are not wanted any more, or that came by another way: by a rename, or from the user. Call it when the index changed,
+// and when nothing is needed any more.
 func (e *Engine) DropUnwanted() {
 	if len(e.jobs) == 0 {
 		return
@@ -303,7 +313,11 @@ func (e *Engine) DropUnwanted() {
 			if err != nil {
 				return err
 			}
-			if want == nil || want.Content != j.want.Content {
+			base, err := tx.Base(p)
+			if err != nil {
+				return err
+			}
+			if want == nil || want.Content != j.want.Content || hasContent(base, want) {
 				e.dropJob(p)
 			}
 		}
