@@ -234,10 +234,30 @@ func (e *Engine) dressTemp(it *workItem) error {
 		return ignoreUnsupported(e.FS.Chtimes(it.temp, it.want.MTime))
 	}
 	it.temp = it.job.temp
-	if err := ignoreUnsupported(e.FS.Chmod(it.temp, it.want.Mode)); err != nil {
+	if err := e.ifPossible(it.temp, func(p string) error { return e.FS.Chmod(p, it.want.Mode) }); err != nil {
 		return err
 	}
-	return ignoreUnsupported(e.FS.Chtimes(it.temp, it.want.MTime))
+	return e.ifPossible(it.temp, func(p string) error { return e.FS.Chtimes(p, it.want.MTime) })
+}
+
+// ifPossible gives a file of ours a mode or a time, if this disk does such a thing at all. Whether a refusal meant that is found out with another file: otherwise one
+// failure would stay for ever, since a disk that can't do it is not asked again.
+func (e *Engine) ifPossible(p string, do func(p string) error) error {
+	err := do(p)
+	if err == nil || ignoreUnsupported(err) != nil {
+		return err
+	}
+	probe := tmpDir + "/" + probePrefix + e.unique()
+	f, perr := e.FS.Create(probe, 0, 0o600)
+	if perr != nil {
+		return err
+	}
+	if perr = errors.Join(f.Close(), do(probe)); perr == nil {
+		perr = err
+	} else {
+		perr = ignoreUnsupported(perr)
+	}
+	return errors.Join(perr, e.FS.Remove(probe))
 }
 
 // ignoreUnsupported forgives a disk that can't give our own file a mode or a time. Disks without owners refuse it as if it were not ours.

@@ -352,6 +352,30 @@ func TestAFileTooBigForTheDiskIsKeptForOthers(t *testing.T) {
 	}
 }
 
+// One refusal is no property of the disk: the mode or time is set when it is tried again.
+func TestARefusalOnceIsNotForgiven(t *testing.T) {
+	for _, refused := range []string{"chmod", "chtimes"} {
+		t.Run(refused, func(t *testing.T) {
+			w := newWorld(t, disktest.Options{}, disktest.Options{})
+			a, b := w.devices[0], w.devices[1]
+			w.must(a.fs.User().WriteFile("f", "x"))
+			w.must(a.fs.User().Chmod("f", 0o640))
+			times := 0
+			b.fs.Fail = func(op, p string) error {
+				if op != refused || times > 0 {
+					return nil
+				}
+				times++
+				return fs.ErrPermission
+			}
+			w.meet()
+			if got, want := b.shows(), a.shows(); got != want || times == 0 {
+				t.Errorf("after %d refusals it shows %q, want %q", times, got, want)
+			}
+		})
+	}
+}
+
 // TestADiskThatRefusesModesGetsItsFiles: FAT refuses most modes, and to who does not own it all of them.
 func TestADiskThatRefusesModesGetsItsFiles(t *testing.T) {
 	w, good, odd := goodAndOdd(t, fat)

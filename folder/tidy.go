@@ -12,6 +12,7 @@ import (
 const (
 	asidePrefix = "aside-"
 	linkPrefix  = "link-"
+	probePrefix = "probe-"
 )
 
 // Untidy tells whether there may be something for Tidy to do, once nothing is on its way any more.
