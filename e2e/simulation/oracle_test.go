@@ -26,6 +26,7 @@ func newOracle() *oracle {
 // overwrite does something that puts content c at p instead of what is there.
 func (o *oracle) overwrite(d *device, p, c string, do func() error) {
 	old, oldErr := d.fs.User().ReadFile(p)
+	o.answer(d, p)
 	if err := do(); err != nil {
 		return
 	}
@@ -38,8 +39,19 @@ func (o *oracle) overwrite(d *device, p, c string, do func() error) {
 	o.written[c] = fmt.Sprintf("%s at %s", d.name, p)
 }
 
+// answer notes that a user is about to change p, and sees the conflict copies beside it: that keeps them, as files of their own.
+func (o *oracle) answer(d *device, p string) {
+	for _, n := range d.fs.User().Tree() {
+		stem, _, isCopy := strings.Cut(n.Path.Name(), " (conflict ")
+		if isCopy && n.Path.Parent() == shoal.Path(p).Parent() && strings.HasPrefix(shoal.Path(p).Name(), stem) {
+			o.touched[n.Content] = true
+		}
+	}
+}
+
 // touch notes that a user did something to p that leaves its content alone.
 func (o *oracle) touch(d *device, p string) {
+	o.answer(d, p)
 	for _, n := range d.fs.User().Tree() {
 		if n.Kind == shoal.KindFile && (string(n.Path) == p || n.Path.Under(shoal.Path(p))) {
 			o.touched[n.Content] = true
