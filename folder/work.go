@@ -280,7 +280,7 @@ func (e *Engine) findJobs(w *Work, needs []need, planned map[shoal.Path]bool) er
 		if n.want == nil || n.want.Kind != shoal.KindFile || n.item.Ready || e.jobs[p] != nil {
 			continue
 		}
-		if n.item.Base != nil && n.item.Base.Content == n.item.Want.Content && n.item.Base.Kind == shoal.KindFile {
+		if hasContent(n.base, n.want) {
 			continue // only metadata differs
 		}
 		e.settled(p, "apply") // what was wrong the last time is tried again now

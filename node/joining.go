@@ -56,9 +56,6 @@ func (f *folderRun) finishJoin(ctx context.Context, svc *folder.Service) {
 		f.log.Error("save settings", "err", err)
 	}
 	f.node.exchange.Notify(f.id) // the status says so
-	if open := f.current.Load(); open != nil && open.service.Snapshot().State == folder.StateIdle {
-		f.node.small.dropFolder(f.id)
-	}
 	f.node.changed.ring()
 }
 
@@ -115,6 +112,9 @@ func (f *folderRun) serviceChanged() {
 			f.whole.Store(true)
 			f.node.exchange.Notify(f.id)
 		}
+	}
+	if open := f.current.Load(); open != nil && open.service.Snapshot().State == folder.StateIdle {
+		f.node.small.dropFolder(f.id)
 	}
 	f.node.changed.ring()
 }

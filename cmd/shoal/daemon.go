@@ -45,7 +45,7 @@ type daemonConfig struct {
 type daemonFunc func(ctx context.Context, c daemonConfig) error
 
 // gcPercent is how much garbage a device gathers, in percent of what lives, before it is collected. A program that always runs should be small: half of the default
-// takes a quarter off the memory at work and costs no time that can be measured.
+// takes a quarter off the memory at work and costs one percent of the time.
 const gcPercent = 50
 
 // runDaemon is the device of package node. The web address (API) and the DHT come later: until then these flags are accepted and do nothing.

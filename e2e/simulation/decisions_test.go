@@ -1,8 +1,6 @@
 package simulation
 
 import (
-	"errors"
-	"math/rand/v2"
 	"strings"
 	"syscall"
 	"testing"
@@ -10,7 +8,6 @@ import (
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/folder/disk/disktest"
-	"github.com/shoalmesh/shoal/index"
 )
 
 // The tests here play one story each, in which a wrong decision of the engine would lose something, bring something back, or show a conflict that is none.
@@ -194,45 +191,6 @@ func TestAChmodIsNoConflictWithAnEdit(t *testing.T) {
 	}
 }
 
-func TestAnEditFollowsARenameOnce(t *testing.T) {
-	s := newScript(t, "p")
-	s.join()
-	s.write(s.a, "p", "edited")
-	s.rename(s.b, "p", "q")
-	s.look(s.a, s.b)
-	s.join(s.b, s.c)
-	s.talk()
-	s.work(s.c) // c has the old content at q
-	s.join()
-	s.rename(s.c, "q", "r")
-	s.look(s.c)
-	s.join(s.a, s.b)
-	s.talk()
-	s.must(s.a.follow())
-	s.talk()
-	s.work(s.a, s.b) // the edit is at q, where a moved it; c renamed q without having seen that
-	s.rest()
-	s.is("q=edited", "r=old p")
-}
-
-// The renamer knows of the new file and does not have it. Were it recorded at its new name by now, all would want for ever what its author replaces.
-func TestNobodyRecordsAContentThatItDoesNotHave(t *testing.T) {
-	s := newScript(t, "d/x")
-	s.write(s.b, "d/new", "b")
-	s.look(s.b)
-	s.talk()
-	s.join(s.b)
-	s.rename(s.a, "d", "e")
-	s.look(s.a)
-	s.must(s.a.follow())
-	s.must(s.b.fs.User().Remove("d/new"))
-	s.must(s.b.fs.User().MkdirAll("d/new"))
-	s.look(s.b)
-	s.join()
-	s.rest()
-	s.is("e/x=old d/x")
-}
-
 func TestAFolderIsRemovedAndNothingThatTookItsPlace(t *testing.T) {
 	s := newScript(t, "f")
 	s.must(s.b.fs.User().MkdirAll("d"))
@@ -292,42 +250,6 @@ func TestAnEditBeforeTheCopyIsShownIsNoAnswer(t *testing.T) {
 	s.is("f=a, again", "z=old z")
 }
 
-func TestTheLastOfSeveralEditsFollowsARename(t *testing.T) {
-	for _, renamer := range []int{0, 1, 2} { // one of them made the file
-		s := newScript(t, "p")
-		s.join()
-		r, w := s.devices[renamer], s.devices[(renamer+1)%3]
-		for _, text := range []string{"once", "twice", "three times"} {
-			s.write(w, "p", text)
-			s.look(w)
-		}
-		s.rename(r, "p", "q")
-		s.look(r)
-		s.join(s.a, s.b, s.c)
-		s.talk()
-		s.work(w) // it shows what was moved
-		s.rest()
-		s.is("q=three times")
-	}
-}
-
-// Two files of one name were made by two who knew nothing of each other; one was then renamed, the other edited: not an edit of what was renamed.
-func TestAnotherFileOfTheNameDoesNotFollowARename(t *testing.T) {
-	s := newScript(t, "z")
-	s.join()
-	s.write(s.a, "f", "a")
-	s.write(s.b, "f", "b")
-	s.look(s.a, s.b)
-	s.write(s.b, "f", "b, again")
-	s.rename(s.a, "f", "g")
-	s.look(s.a, s.b)
-	s.join(s.a, s.b, s.c)
-	s.talk()
-	s.work(s.b) // b shows what a moved to g
-	s.rest()
-	s.is("f=b, again", "g=a", "z=old z")
-}
-
 // The empty folder that b put in the place of c's file yields to the file of a. What b then deletes was c's only in b's own journal.
 func TestADeletionCoversWhatItsAuthorReplacedBefore(t *testing.T) {
 	s := newScript(t, "z")
@@ -348,47 +270,6 @@ func TestADeletionCoversWhatItsAuthorReplacedBefore(t *testing.T) {
 	s.look(s.b)
 	s.rest()
 	s.is("z=old z")
-}
-
-// A file that takes a folder's place is often seen while it is still empty; what it says then is an edit of an empty file.
-func TestAFileInAFoldersPlaceDoesNotFollowTheFolder(t *testing.T) {
-	s := newScript(t, "d/x")
-	s.join()
-	s.rename(s.b, "d", "e")
-	s.must(s.a.fs.User().Remove("d/x"))
-	s.must(s.a.fs.User().Remove("d"))
-	for _, text := range []string{"", "file"} {
-		s.write(s.a, "d", text)
-		s.look(s.a, s.b)
-	}
-	s.join(s.a, s.b, s.c)
-	s.rest()
-	s.is("d=file", "e/x=old d/x")
-}
-
-// The recipe of a long file is not in its record.
-func TestAnEditOfALongFileFollowsARename(t *testing.T) {
-	s := newScript(t, "p")
-	s.join()
-	long := make([]byte, 24<<20)
-	_, _ = rand.NewChaCha8([32]byte{}).Read(long)
-	s.write(s.a, "p", string(long))
-	s.rename(s.b, "p", "q")
-	s.look(s.a, s.b)
-	s.join(s.a, s.b)
-	s.talk()
-	for _, d := range []*device{s.b, s.a} { // b, which has no block of it, leaves it to a
-		s.must(d.follow())
-		s.talk()
-		s.must(s.b.idx.View(func(tx *index.Tx) error {
-			p, err := tx.Desired("p")
-			q, err2 := tx.Desired("q")
-			if p == nil == (d == s.b) || q == nil || (q.Size == int64(len(long))) != (d == s.a) {
-				t.Errorf("after %s looked, b wants %v at p and %v at q", d.name, p, q)
-			}
-			return errors.Join(err, err2)
-		}))
-	}
 }
 
 // The power goes after a swap is durable and before the base is committed: what stands there was not written by a user, however much has changed meanwhile.
