@@ -36,8 +36,8 @@ type Config struct {
 	Log   *slog.Logger
 	// Workers hash files in parallel; default 1, which also makes the order of disk accesses fixed.
 	Workers int
-	// ReadOnly tells whether this device may not write here (role reader).
-	ReadOnly func() bool
+	// Access tells what this device may do here; nil for AccessWrite.
+	Access func() Access
 	// RootMoved tells whether another folder now stands where the root was; nil for "never".
 	RootMoved func() bool
 	// Happened is told of each path that was recorded or applied; nil for nobody.

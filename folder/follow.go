@@ -15,7 +15,7 @@ const maxFollowHops = 32
 // Follow lets edits follow renames: an edit of p that the author of "p moved to q" had not seen is recorded at q, by the device that made it or
 // the one that renamed, whichever has its content. Until one does, the edit lives at p. Only content that an application wrote follows, and only once.
 func (e *Engine) Follow(ctx context.Context) error {
-	if e.joining || e.ReadOnly != nil && e.ReadOnly() {
+	if e.joining || e.access() != AccessWrite {
 		return nil
 	}
 	recorded := false

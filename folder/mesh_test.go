@@ -37,7 +37,8 @@ type device struct {
 	keys block.Keys
 	eng  *folder.Engine
 	// holds is told what the engine says it holds; nil for nobody.
-	holds func([]block.ID)
+	holds  func([]block.ID)
+	access folder.Access
 }
 
 func newWorld(t testing.TB, disks ...disktest.Options) *world {
@@ -92,6 +93,7 @@ func (d *device) start() {
 	d.w.must(err)
 	d.eng, err = folder.New(folder.Config{
 		Index: d.idx, FS: d.fs, Keys: &d.keys, Self: d.id.Device(), Now: d.clock, MinFree: 1,
+		Access: func() folder.Access { return d.access },
 		Holds: func(ids []block.ID) {
 			if d.holds != nil {
 				d.holds(ids)

@@ -105,8 +105,11 @@ func (e *Engine) commit(ctx context.Context, group []*sight) error {
 	if len(group) == 0 {
 		return nil
 	}
-	if e.ReadOnly != nil && e.ReadOnly() {
+	switch e.access() {
+	case AccessRead:
 		return e.refuse(ctx, group)
+	case AccessNone:
+		return nil // its files stay as they are, and nothing is said of them
 	}
 	var d *drafts
 	crashpoint.Here("record: to be written")
@@ -164,24 +167,32 @@ func (d *drafts) add(s *sight) error {
 		return d.addGone(s, want)
 	}
 	d.e.watchWeak(s)
+	if done, err := d.adopt(s, want); done || err != nil {
+		return err
+	}
+	d.keeps = append(d.keeps, draft{entry: d.entry(s, want), base: d.newBase(s)})
+	return d.settleAround(s.path, s.base)
+}
+
+// adopt gives what is no change of a user a base that says so, and nothing else; it tells whether s is that.
+func (d *drafts) adopt(s *sight, want *index.State) (bool, error) {
 	if b := s.base; onDisk(b) && b.Kind == s.stat.Kind && b.Content == s.content && b.Mode == modeOf(s) && b.MTime == mtimeOf(s) {
 		nb := *b
 		nb.Stat = statOfSight(s)
-		return d.setBase(s.path, &nb)
+		return true, d.setBase(s.path, &nb)
 	}
 	if b := s.base; onDisk(b) && b.Kind == s.stat.Kind && b.Kind == shoal.KindSymlink && b.Content == s.content {
 		// Nobody edits the time of a symlink, but a power cut may lose it: no fsync reaches it. It is set again, and no change of a user.
 		nb := *b
 		nb.Stat, nb.MTime = statOfSight(s), mtimeOf(s)
-		return d.setBase(s.path, &nb)
+		return true, d.setBase(s.path, &nb)
 	}
 	if d.isWanted(s, want) {
 		b := index.BaseOf(want, statOfSight(s))
 		b.Mode, b.MTime, b.Recipe = modeOf(s), mtimeOf(s), s.recipe
-		return d.setBase(s.path, b)
+		return true, d.setBase(s.path, b)
 	}
-	d.keeps = append(d.keeps, draft{entry: d.entry(s, want), base: d.newBase(s)})
-	return d.settleAround(s.path, s.base)
+	return false, nil
 }
 
 // modeOf returns the permission bits that s has as state; a symlink has none. Where the disk reports what it reported before, that is what was

@@ -122,7 +122,7 @@ func (f *folderRun) runOpen(ctx context.Context) error {
 	bk := blockKeys(keys)
 	eng, err := folder.New(folder.Config{
 		Index: f.index, FS: fsys, Keys: &bk, Self: f.node.self(), Now: time.Now, Log: f.log, Workers: runtime.GOMAXPROCS(0),
-		ReadOnly: func() bool { return !f.node.roster.State().MayWrite(f.node.self(), f.id) },
+		Access:   f.access,
 		Happened: f.happened,
 		Changed:  func() { f.node.exchange.Notify(f.id) },
 		Cached:   func(id block.ID) ([]byte, bool) { return f.node.small.get(smallKey{f.id, id}) },
@@ -174,6 +174,18 @@ func (f *folderRun) runOpen(ctx context.Context) error {
 		return err
 	}
 	return context.Cause(ctx)
+}
+
+// access is what the roster lets this device do in the folder.
+func (f *folderRun) access() folder.Access {
+	roster, self := f.node.roster.State(), f.node.self()
+	if me, known := roster.Device(self); known && me.Revoked {
+		return folder.AccessNone
+	}
+	if !roster.MayWrite(self, f.id) {
+		return folder.AccessRead
+	}
+	return folder.AccessWrite
 }
 
 // knowRoot finds out whether the root is the very folder that it was. In a copy, or a backup put back, nothing that is missing was deleted by anybody: what the
