@@ -40,8 +40,12 @@ func (e *Engine) newJob(p shoal.Path, want *index.State) *Job {
 	return &Job{Path: p, want: want, e: e, recipe: want.Recipe, temp: e.tempOf(p, want)}
 }
 
-// tempOf is the name under which a content is assembled. It follows from path and content, so that a restart finds what is there already.
+// tempOf is the name under which a content is assembled. It follows from path and content, so that a restart finds what is there already. A conflict
+// copy's is that of the path in conflict: what is half there must not be lost when another content wins.
 func (e *Engine) tempOf(p shoal.Path, want *index.State) string {
+	if want.Copy != nil {
+		p = want.Copy.Of
+	}
 	id := e.Keys.Digest("temporary name", []byte(p), want.Content[:])
 	return fmt.Sprintf("%s/%x", tmpDir, id[:16])
 }
@@ -318,6 +322,7 @@ func writeSparse(f disk.WFile, data []byte, off int64) error {
 
 // Finish tells the engine how a job ended; only then its content is planned with.
 func (e *Engine) Finish(j *Job, err error) {
+	e.ended(j)
 	if e.jobs[j.Path] != j {
 		return
 	}
@@ -335,9 +340,17 @@ func (e *Engine) Finish(j *Job, err error) {
 
 // Forget drops a job that could not be completed now, through no fault of its own: the next plan finds it again, and what it holds already is kept.
 func (e *Engine) Forget(j *Job) {
+	e.ended(j)
 	if e.jobs[j.Path] == j {
 		j.Release()
 		e.active.remove(j)
 		delete(e.jobs, j.Path)
+	}
+}
+
+// ended tells that j does not write any more.
+func (e *Engine) ended(j *Job) {
+	if e.writing[j.temp] == j {
+		delete(e.writing, j.temp)
 	}
 }

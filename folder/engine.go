@@ -73,6 +73,7 @@ type Engine struct {
 	waits     map[shoal.Path]busyWait // files that somebody has open for writing
 	dirty     map[shoal.Path]bool     // folders to look at again before anything else; true: with everything below
 	leaving   map[shoal.Path]bool     // conflict copies that the scan which is being recorded found deleted or renamed
+	writing   map[string]*Job         // jobs that were begun and have not ended, by temporary file; some of them were dropped
 	active    *activeJobs             // jobs that may already serve blocks
 	serial    uint64                  // makes names in .shoal unique within a run
 	canRecord bool
@@ -103,7 +104,7 @@ func New(c Config) (*Engine, error) {
 	}
 	e := &Engine{
 		Config: c, rootDevice: root.Device,
-		weak: map[shoal.Path]reread{}, excused: map[shoal.Path]string{}, homeless: map[shoal.Path]*index.State{}, jobs: map[shoal.Path]*Job{},
+		weak: map[shoal.Path]reread{}, excused: map[shoal.Path]string{}, homeless: map[shoal.Path]*index.State{}, jobs: map[shoal.Path]*Job{}, writing: map[string]*Job{},
 		recent: newRecentContent(10_000), problems: map[problemKey]Problem{}, waits: map[shoal.Path]busyWait{},
 		dirty: map[shoal.Path]bool{}, active: &activeJobs{},
 	}
