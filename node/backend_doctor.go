@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
+	"runtime/metrics"
 	"time"
 
 	"github.com/shoalmesh/shoal/node/control"
@@ -29,7 +31,7 @@ func (n *Node) Doctor(ctx context.Context) ([]control.Check, error) {
 			out = append(out, control.Check{Name: "folder " + f.name(), State: control.CheckWarn, Message: p.Message, Fix: "See the message."})
 		}
 	}
-	out = append(out, n.checkNetwork(), checkClock(time.Now()))
+	out = append(out, n.checkNetwork(), checkClock(time.Now()), checkProcess())
 	return append(out, n.checkDuties()...), nil
 }
 
@@ -63,6 +65,17 @@ func (n *Node) checkNetwork() control.Check {
 		c.State, c.Fix = control.CheckWarn, "Are the others running, and on the same network?"
 	}
 	return c
+}
+
+// checkProcess tells what the daemon takes, for who suspects that it grows. It warns of nothing: what is much depends on what there is to do.
+func checkProcess() control.Check {
+	taken := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(taken)
+	memory := taken[0].Value.Uint64() - taken[1].Value.Uint64()
+	return control.Check{
+		Name: "process", State: control.CheckOK,
+		Message: fmt.Sprintf("The daemon has %d goroutines and %d MiB of memory.", runtime.NumGoroutine(), memory>>20),
+	}
 }
 
 // builtNotBefore is a time that no right clock shows any more.

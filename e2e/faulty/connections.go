@@ -52,10 +52,7 @@ func connections() []Misbehaviour {
 		}},
 		{Short: true, Name: "ten connections in a second", Do: func(ctx context.Context, p *Peer) error {
 			for range 10 {
-				if err := p.Reconnect(ctx); err != nil {
-					return err
-				}
-				if _, err := p.talk(ctx); err != nil {
+				if err := p.ComeAndGreet(ctx); err != nil {
 					return err
 				}
 			}

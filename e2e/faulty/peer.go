@@ -159,6 +159,15 @@ func (p *Peer) Reconnect(ctx context.Context) error {
 	return p.run(ctx)
 }
 
+// ComeAndGreet comes back as the same device, and has the victim answer to a greeting.
+func (p *Peer) ComeAndGreet(ctx context.Context) error {
+	if err := p.Reconnect(ctx); err != nil {
+		return err
+	}
+	_, err := p.talk(ctx)
+	return err
+}
+
 // Close ends everything that the device does.
 func (p *Peer) Close() {
 	for _, s := range p.streams {

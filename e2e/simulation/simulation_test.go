@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	schedules = flag.Int("sim.schedules", 2000, "random schedules to play")
+	schedules = flag.Int("sim.schedules", 3000, "random schedules to play")
 	firstSeed = flag.Uint64("sim.from", 1, "the first seed")
 	oneSeed   = flag.Uint64("sim.seed", 0, "play only this seed, and tell what happens")
 	ops       = flag.Int("sim.ops", 80, "steps in a schedule")
@@ -72,7 +72,7 @@ func TestCorpusOfOldFailures(t *testing.T) {
 
 func family1(t *testing.T) *family {
 	t.Helper()
-	fam, err := newFamily()
+	fam, err := newFamily(maxDevices)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,10 +23,10 @@ type family struct {
 
 const maxDevices = 5
 
-func newFamily() (*family, error) {
+func newFamily(devices int) (*family, error) {
 	r := rand.NewChaCha8([32]byte{1})
 	f := &family{}
-	for range maxDevices {
+	for range devices {
 		id, err := mesh.NewIdentity(r)
 		if err != nil {
 			return nil, err
