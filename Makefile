@@ -53,12 +53,11 @@ lint:
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 
-fuzz: ## every fuzz target for FUZZTIME
-	@set -e; for pkg in $$($(GO) list ./...); do \
-		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-			echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x $$pkg; \
-		done; \
-	done
+fuzz: ## every fuzz target for FUZZTIME, as many at once as there are processors
+	@grep -rn --include='*_test.go' -o '^func Fuzz[A-Za-z0-9]*' . | sed 's|/[^/]*_test.go:[0-9]*:func| |' | sort | \
+	xargs -P "$$(getconf _NPROCESSORS_ONLN)" -L 1 sh -c ' \
+		out=$$($(GO) test -run "^$$" -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x -parallel 1 -timeout 0 "$$0" 2>&1) && \
+			echo "$$0 $$1: $$(echo "$$out" | grep execs: | tail -n 1 | sed "s/^fuzz: //")" || { echo "$$0 $$1: $$out"; exit 1; }'
 
 fuzz-short: ## every fuzz target for 3 seconds; their corpora run with every test
 	$(MAKE) fuzz FUZZTIME=3s
