@@ -239,7 +239,7 @@ func (d *deepCheck) read(ctx context.Context, p shoal.Path) (content block.Conte
 		return content, before, after, err
 	}
 	before = statOf(st)
-	recipe, err := hashFile(ctx, d.e.Keys, f)
+	recipe, err := hashFile(ctx, d.e.Keys, f, 0, 1)
 	if err != nil {
 		return content, before, after, err
 	}

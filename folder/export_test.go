@@ -29,3 +29,6 @@ func SampleIntents(p, from shoal.Path, temp string, st disk.Stat) (out [][]byte)
 
 // FullEveryNow is how often a service that has ended looked at everything.
 func (s *Service) FullEveryNow() time.Duration { return s.fullEvery() }
+
+// HashFile is hashFile.
+var HashFile = hashFile

@@ -49,7 +49,7 @@ func (e *Engine) readFile(ctx context.Context, s *sight) error {
 	if err != nil {
 		return err
 	}
-	r, err := hashFile(ctx, e.Keys, f)
+	r, err := hashFile(ctx, e.Keys, f, before.Size, e.Workers)
 	if err != nil {
 		return err
 	}
@@ -66,23 +66,61 @@ func (e *Engine) readFile(ctx context.Context, s *sight) error {
 	return nil
 }
 
-func hashFile(ctx context.Context, k *block.Keys, f io.Reader) (block.Recipe, error) {
-	buf := chunkBuffers.Get().(*[]byte)
-	defer chunkBuffers.Put(buf)
+// hashBeside is the size, in bytes, from which a file is cut by one goroutine and hashed by another.
+const hashBeside = 4 << 20
+
+// hashFile cuts a file into blocks and names them. When workers allow it, a file of hashBeside or more takes two of them.
+func hashFile(ctx context.Context, k *block.Keys, f io.Reader, size int64, workers int) (block.Recipe, error) {
 	var r block.Recipe
+	name := func(p piece) {
+		r = append(r, block.Ref{ID: k.ID((*p.buf)[:p.size]), Size: uint32(p.size)})
+		chunkBuffers.Put(p.buf)
+	}
+	if workers <= 1 || size < hashBeside {
+		if err := cutFile(ctx, k, f, name); err != nil {
+			return nil, err
+		}
+		return r, nil
+	}
+	pieces := make(chan piece, 2)
+	var namer sync.WaitGroup
+	namer.Go(func() {
+		for p := range pieces {
+			name(p)
+		}
+	})
+	err := cutFile(ctx, k, f, func(p piece) { pieces <- p })
+	close(pieces)
+	namer.Wait()
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// piece is the content of a block in a buffer of chunkBuffers.
+type piece struct {
+	buf  *[]byte
+	size int
+}
+
+// cutFile gives each block of a file to take, which has to put its buffer back.
+func cutFile(ctx context.Context, k *block.Keys, f io.Reader, take func(piece)) error {
 	c := block.NewChunker(f, k.Chunker)
 	for {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
+		buf := chunkBuffers.Get().(*[]byte)
 		n, err := c.Next(*buf)
-		if err == io.EOF {
-			return r, nil
-		}
 		if err != nil {
-			return nil, err
+			chunkBuffers.Put(buf)
+			if err == io.EOF {
+				return nil
+			}
+			return err
 		}
-		r = append(r, block.Ref{ID: k.ID((*buf)[:n]), Size: uint32(n)})
+		take(piece{buf, n})
 	}
 }
 

@@ -36,7 +36,7 @@ func parse(args []string) (config, error) {
 	var c config
 	var peers, only string
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.StringVar(&peers, "peers", "rsync,syncthing", "what to measure beside shoal, with commas; empty: nothing")
+	flags.StringVar(&peers, "peers", "rsync,syncthing", "what to measure beside shoal, with commas: rsync, rsync-fsync, syncthing; empty: nothing")
 	flags.StringVar(&only, "only", "", "workloads, with commas: "+strings.Join(workloadNames(), ", ")+"; empty: all")
 	flags.IntVar(&c.rounds, "rounds", 1, "how often each workload runs; the median counts")
 	flags.IntVar(&c.tries, "tries", 20, "how many edits the latency is measured with")

@@ -50,7 +50,7 @@ type peer struct {
 // choosePeers finds or installs what is to be measured, shoal first.
 func choosePeers(ctx context.Context, c config, dir string) []peer {
 	var found []peer
-	makers := map[string]func(context.Context, config, string) (peer, error){"rsync": newRsync, "syncthing": newSyncthing, "shoal": newShoal}
+	makers := map[string]func(context.Context, config, string) (peer, error){"rsync": newRsync, "rsync-fsync": newDurableRsync, "syncthing": newSyncthing, "shoal": newShoal}
 	for _, name := range append([]string{"shoal"}, c.peers...) {
 		newPeer, known := makers[name]
 		if !known {

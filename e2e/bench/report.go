@@ -22,6 +22,8 @@ type result struct {
 	Rounds      int     `json:"rounds"`
 	Error       string  `json:"error,omitempty"`
 	WallSeconds float64 `json:"wall_s"`
+	WallLeast   float64 `json:"wall_least_s"` // of all rounds
+	WallMost    float64 `json:"wall_most_s"`
 	MBPerSecond float64 `json:"mb_per_s,omitempty"`
 	FilesPerS   float64 `json:"files_per_s,omitempty"`
 	CPUSeconds  float64 `json:"cpu_s"`
@@ -82,7 +84,7 @@ func (r *report) finish() {
 		}
 		slices.SortFunc(good, func(a, b result) int { return cmp.Compare(a.WallSeconds, b.WallSeconds) })
 		row := good[len(good)/2]
-		row.Rounds = len(good)
+		row.Rounds, row.WallLeast, row.WallMost = len(good), good[0].WallSeconds, good[len(good)-1].WallSeconds
 		r.Results = append(r.Results, row)
 	}
 	slices.SortStableFunc(r.Results, func(a, b result) int {
@@ -129,24 +131,62 @@ func (r *report) print(out io.Writer) error {
 	}
 	fmt.Fprintln(out)
 	w := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
-	fmt.Fprintln(w, "| workload\t| peer\t| wall s\t| MB/s\t| files/s\t| CPU s\t| peak MiB\t| wire MiB\t| p50 ms\t| p95 ms\t|")
-	fmt.Fprintln(w, "| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t|")
+	fmt.Fprintln(w, "| workload\t| peer\t| wall s\t| least–most\t| MB/s\t| files/s\t| CPU s\t| peak MiB\t| wire MiB\t| p50 ms\t| p95 ms\t|")
+	fmt.Fprintln(w, "| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t|")
 	for _, row := range r.Results {
 		if row.Error != "" {
-			fmt.Fprintf(w, "| %s\t| %s\t| failed\t|\t|\t|\t|\t|\t|\t|\t|\n", row.What, row.Peer)
+			fmt.Fprintf(w, "| %s\t| %s\t| failed\t|\t|\t|\t|\t|\t|\t|\t|\t|\n", row.What, row.Peer)
 			continue
 		}
-		fmt.Fprintf(w, "| %s\t| %s\t| %.2f\t| %s\t| %s\t| %.2f\t| %.0f\t| %.2f\t| %s\t| %s\t|\n", row.What, row.Peer, row.WallSeconds,
+		fmt.Fprintf(w, "| %s\t| %s\t| %.2f\t| %.2f–%.2f\t| %s\t| %s\t| %.2f\t| %.0f\t| %.2f\t| %s\t| %s\t|\n", row.What, row.Peer, row.WallSeconds, row.WallLeast, row.WallMost,
 			optional(row.MBPerSecond), optional(row.FilesPerS), row.CPUSeconds, mebibytes(row.PeakBytes), mebibytes(row.WireBytes),
 			optional(row.P50Ms), optional(row.P95Ms))
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	if err := r.printRatios(out); err != nil {
+		return err
+	}
 	if len(r.Behind) > 0 {
 		fmt.Fprintf(out, "\nshoal is not ahead of syncthing here:\n\n- %s\n", strings.Join(r.Behind, "\n- "))
 	}
 	return nil
+}
+
+// printRatios writes how many times as fast as each other peer shoal was, by the medians.
+func (r *report) printRatios(out io.Writer) error {
+	var others []string
+	for _, row := range r.Results {
+		if row.Peer != "shoal" && !slices.Contains(others, row.Peer) {
+			others = append(others, row.Peer)
+		}
+	}
+	if len(others) == 0 {
+		return nil
+	}
+	fmt.Fprint(out, "\nHow many times as fast as each, and with which part of its processor time:\n\n")
+	w := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
+	fmt.Fprintf(w, "| workload\t| %s\t|\n|%s\n", strings.Join(others, "\t| "), strings.Repeat(" ---\t|", len(others)+1))
+	for _, ours := range r.Results {
+		if ours.Peer != "shoal" || ours.Error != "" {
+			continue
+		}
+		fmt.Fprintf(w, "| %s\t|", ours.What)
+		for _, name := range others {
+			i := slices.IndexFunc(r.Results, func(o result) bool { return o.Workload == ours.Workload && o.Peer == name && o.Error == "" })
+			switch {
+			case i < 0:
+				fmt.Fprint(w, "\t|")
+			case ours.P50Ms > 0:
+				fmt.Fprintf(w, " %.2f\t|", r.Results[i].P50Ms/ours.P50Ms)
+			default:
+				fmt.Fprintf(w, " %.2f (%.2f)\t|", r.Results[i].WallSeconds/ours.WallSeconds, ours.CPUSeconds/max(r.Results[i].CPUSeconds, 0.01))
+			}
+		}
+		fmt.Fprintln(w)
+	}
+	return w.Flush()
 }
 
 func optional(v float64) string {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -26,9 +27,18 @@ func newRsync(ctx context.Context, _ config, _ string) (peer, error) {
 	return peer{name: "rsync", version: version, open: func(p place) ends { return &rsyncEnds{place: p} }}, err
 }
 
+// newDurableRsync is rsync as it is when what it says that it has must be on the disk.
+func newDurableRsync(ctx context.Context, c config, dir string) (peer, error) {
+	p, err := newRsync(ctx, c, dir)
+	p.name, p.version = "rsync-fsync", p.version+", with --fsync"
+	p.open = func(p place) ends { return &rsyncEnds{place: p, flags: []string{"--fsync"}} }
+	return p, err
+}
+
 // rsyncEnds are an rsync daemon, which reads the source, and a client that is started to pull when there is something to pull.
 type rsyncEnds struct {
 	place  place
+	flags  []string // of the client
 	port   int
 	daemon *exec.Cmd
 	client *exec.Cmd // the running or last one
@@ -91,7 +101,7 @@ func (r *rsyncEnds) source() string { return fmt.Sprintf("rsync://127.0.0.1:%d/s
 
 func (r *rsyncEnds) look(ctx context.Context) error {
 	_, to := r.folders()
-	r.client = r.place.command(ctx, "rsync", "-a", "--delete", "--modify-window=-1", r.source(), to+"/")
+	r.client = r.place.command(ctx, "rsync", append(slices.Clone(r.flags), "-a", "--delete", "--modify-window=-1", r.source(), to+"/")...)
 	if err := r.client.Start(); err != nil {
 		return err
 	}

@@ -64,6 +64,24 @@ func SmallFiles(root string, n int, least, most int64, seed uint64) error {
 	return nil
 }
 
+// CopyFile copies the content of a file.
+func CopyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		out.Close()
+		return err
+	}
+	return out.Close()
+}
+
 // CopyTree copies what is in from into the folder to, with everything that the file system knows of it.
 func CopyTree(from, to string) error {
 	if err := os.MkdirAll(to, 0o755); err != nil {
