@@ -37,7 +37,12 @@ type Job struct {
 }
 
 func (e *Engine) newJob(p shoal.Path, want *index.State) *Job {
-	return &Job{Path: p, want: want, e: e, recipe: want.Recipe, temp: e.tempOf(p, want)}
+	own := e.tempOf(p, want)
+	temp := own
+	for n := 1; e.writing[temp] != nil; n++ { // by a job that was dropped and has not ended
+		temp = fmt.Sprintf("%s-%d", own, n)
+	}
+	return &Job{Path: p, want: want, e: e, recipe: want.Recipe, temp: temp}
 }
 
 // tempOf is the name under which a content is assembled. It follows from path and content, so that a restart finds what is there already. A conflict

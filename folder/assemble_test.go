@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shoalmesh/shoal/folder"
 	"github.com/shoalmesh/shoal/folder/disk/disktest"
 )
 
@@ -31,5 +32,48 @@ func TestWhatIsFetchedServesTheConflictCopy(t *testing.T) {
 	}
 	if got, want := winner.shows(), third.shows(); got != want {
 		t.Errorf("the winner shows\n%s\nthe third\n%s", got, want)
+	}
+}
+
+// A job that was dropped may go on for a while. It and the one in its place never write one file.
+func TestADroppedJobKeepsItsTemporaryFileToItself(t *testing.T) {
+	w := newWorld(t, disktest.Options{}, disktest.Options{})
+	writer, reader := w.devices[0], w.devices[1]
+	begin := func(text string) *folder.Job {
+		t.Helper()
+		write(w, writer, "a", text)
+		w.tick(time.Second)
+		writer.look()
+		writer.send(reader)
+		reader.eng.DropUnwanted()
+		plan, err := reader.eng.Plan(t.Context(), "")
+		w.must(err)
+		if len(plan.Jobs) != 1 {
+			t.Fatalf("%d contents are assembled, want 1", len(plan.Jobs))
+		}
+		_, err = plan.Jobs[0].Begin(t.Context())
+		w.must(err)
+		return plan.Jobs[0]
+	}
+	first := begin("one")
+	second := begin("another")
+	if !first.Abandoned() {
+		t.Fatal("what is not wanted any more is still assembled")
+	}
+	third := begin("one")
+	temps := map[string]bool{folder.Temp(first): true, folder.Temp(second): true, folder.Temp(third): true}
+	if len(temps) != 3 {
+		t.Errorf("three jobs, none of which has ended, write %v", temps)
+	}
+	for _, j := range []*folder.Job{first, second} {
+		reader.eng.Forget(j)
+	}
+	reader.assemble(t.Context(), third)
+	reader.work()
+	if got := reader.texts(); !slices.Equal(got, []string{"one"}) {
+		t.Errorf("the reader shows %q", got)
+	}
+	if fourth := begin("another"); folder.Temp(fourth) != folder.Temp(second) {
+		t.Error("what a job that has ended had fetched is not found again")
 	}
 }

@@ -32,3 +32,6 @@ func (s *Service) FullEveryNow() time.Duration { return s.fullEvery() }
 
 // HashFile is hashFile.
 var HashFile = hashFile
+
+// Temp is the name of a job's temporary file.
+func Temp(j *Job) string { return j.temp }

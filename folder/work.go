@@ -285,9 +285,6 @@ func (e *Engine) findJobs(w *Work, needs []need, planned map[shoal.Path]bool) er
 		}
 		e.settled(p, "apply") // what was wrong the last time is tried again now
 		job := e.newJob(p, n.want)
-		if e.writing[job.temp] != nil {
-			continue // by a job that was dropped and has not ended; when it has, the next plan finds this path again
-		}
 		e.jobs[p], e.writing[job.temp] = job, job
 		e.active.add(job)
 		w.Jobs = append(w.Jobs, job)
