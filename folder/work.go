@@ -219,17 +219,13 @@ func (e *Engine) need(tx *index.Tx, p shoal.Path) (n need, ok bool, err error) {
 	if w, busy := e.waits[p]; busy && !e.due(w.next) {
 		return n, false, nil
 	}
-	row, _, err := tx.Row(p)
-	if err != nil {
-		return n, false, err
-	}
 	if n.want == nil {
 		if n.gone, err = e.goneVersion(tx, p); err != nil {
 			return n, false, err
 		}
 	}
 	n.item = plan.Item{Path: p, Base: baseNode(n.base), Want: stateNode(n.want)}
-	if n.item.After, err = copiesOfDisk(tx, n.base, row.Copies); err != nil {
+	if n.item.After, err = copiesOfDisk(tx, p, n.base); err != nil {
 		return n, false, err
 	}
 	n.item.Ready = e.contentReady(p, n.want)
@@ -243,7 +239,14 @@ func hasContent(b *index.Base, want *index.State) bool {
 
 // copiesOfDisk returns the conflict copies that hold what this disk shows at the path now: they must stand before it is replaced. Copies of
 // other contents need no waiting for, and one whose content nobody has any more must not stop the winner.
-func copiesOfDisk(tx *index.Tx, b *index.Base, copies []shoal.Path) (out []shoal.Path, err error) {
+func copiesOfDisk(tx *index.Tx, p shoal.Path, b *index.Base) (out []shoal.Path, err error) {
+	if !onDisk(b) {
+		return nil, nil
+	}
+	copies, err := tx.Copies(p)
+	if err != nil {
+		return nil, err
+	}
 	for _, c := range copies {
 		want, err := tx.Desired(c)
 		if err != nil {

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/shoalmesh/shoal"
@@ -69,6 +70,9 @@ func TestConcurrentEditsMakeACopy(t *testing.T) {
 				t.Fatalf("row: %+v", row)
 			}
 			copies[i] = row.Copies
+			if got, err := tx.Copies("x.txt"); err != nil || !slices.Equal(got, row.Copies) {
+				t.Errorf("copies %q, %v; the row has %q", got, err, row.Copies)
+			}
 			if n := tx.ConflictCount(); n != 1 {
 				t.Errorf("%d conflicts", n)
 			}

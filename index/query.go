@@ -44,13 +44,31 @@ func (tx *Tx) rowValue(p shoal.Path, data *rowData) (Row, error) {
 		}
 		row.Copy = &CopyOf{Of: p.Parent().Join(c.of), Record: j.dot(c.record.seq)}
 	}
+	row.Copies = data.copies(p)
+	return row, nil
+}
+
+// Copies returns what Row's Copies are, without reading a record.
+func (tx *Tx) Copies(p shoal.Path) ([]shoal.Path, error) {
+	if err := tx.requireKeys(); err != nil {
+		return nil, err
+	}
+	data, err := tx.row(p)
+	if err != nil || data == nil {
+		return nil, err
+	}
+	return data.copies(p), nil
+}
+
+// copies are the paths of the conflict copies of p, whose row data is.
+func (data *rowData) copies(p shoal.Path) (out []shoal.Path) {
 	for _, n := range data.names {
 		if n.chosen {
-			row.Copies = append(row.Copies, p.Parent().Join(n.name))
+			out = append(out, p.Parent().Join(n.name))
 		}
 	}
-	slices.Sort(row.Copies)
-	return row, nil
+	slices.Sort(out)
+	return out
 }
 
 // Walk calls fn for the row of a folder and of everything in it that has one, in tree order; with "" for all rows. It ends with
