@@ -106,7 +106,7 @@ func TestAStormOverManyFiles(t *testing.T) {
 	noConflicts(t, w.devices...)
 	for i, d := range w.devices {
 		d.subsides(t, before[i])
-		d.stopsSoon(t)
+		d.stopsSoon(t, choose(stopAtAll, stopSoon))
 	}
 }
 
@@ -133,11 +133,14 @@ func storm(t *testing.T, d *device, files []string, lasts time.Duration, seed ui
 	return wrote
 }
 
-// stopSoon is how long a daemon may take to end once it is told.
-const stopSoon = 5 * time.Second
+// How long a daemon may take to end once it is told: alone, and beside other tests, which have the disk busy.
+const (
+	stopSoon  = 5 * time.Second
+	stopAtAll = 20 * time.Second
+)
 
 // stopsSoon ends a daemon as the system does when it shuts down.
-func (d *device) stopsSoon(t *testing.T) {
+func (d *device) stopsSoon(t *testing.T, limit time.Duration) {
 	t.Helper()
 	start := time.Now()
 	check(t, d.Signal(syscall.SIGTERM))
@@ -145,16 +148,13 @@ func (d *device) stopsSoon(t *testing.T) {
 	check(t, err)
 	took := time.Since(start)
 	t.Logf("%s ended within %v", d.Name, took.Round(time.Millisecond))
-	if code != 0 || took > stopSoon {
-		t.Errorf("%s ended with exit code %d after %v, want 0 within %v", d.Name, code, took, stopSoon)
+	if code != 0 || took > limit {
+		t.Errorf("%s ended with exit code %d after %v, want 0 within %v", d.Name, code, took, limit)
 	}
 }
 
 // TestADaemonStopsSoonAtAnyMoment ends one of two daemons while much is being read, hashed, sent, fetched and written.
 func TestADaemonStopsSoonAtAnyMoment(t *testing.T) {
-	if !*long {
-		t.Parallel()
-	}
 	seed := uint64(time.Now().UnixNano())
 	random := rand.New(rand.NewPCG(seed, 0))
 	a, b := pair(t, quiet)
@@ -165,7 +165,7 @@ func TestADaemonStopsSoonAtAnyMoment(t *testing.T) {
 		<-ctx.Done()
 		cancel()
 		d := []*device{a, b}[random.IntN(2)]
-		d.stopsSoon(t)
+		d.stopsSoon(t, stopSoon)
 		d.up(t)
 	}
 	settle(t, a, b)
@@ -213,7 +213,7 @@ func TestADeviceThatComesAndGoesAllTheTime(t *testing.T) {
 	v.peer = nil
 	v.recover(t)
 	v.anna.subsides(t, before)
-	v.anna.stopsSoon(t)
+	v.anna.stopsSoon(t, choose(stopAtAll, stopSoon))
 }
 
 // works holds that the honest devices sync, now.
