@@ -122,6 +122,9 @@ func (d *drafts) settleCopy(c shoal.Path, at *index.Base) (conflict.Version, err
 	if (d.touched[c] || d.e.leaving[c]) && (shown || b == nil) {
 		return want.Version, nil
 	}
+	if onDisk(at) && d.tx.Lineage().Covers(at.Version, want.Copy.Record) {
+		return want.Version, nil // the path itself still showed this sibling, beside its copy, and that is what the user changed
+	}
 	if !shown && (want.Copy.Record.Journal.Device != d.e.Self || onDisk(at) && at.Kind == want.Kind && at.Content == want.Content) {
 		return nil, nil
 	}

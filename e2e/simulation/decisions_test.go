@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"errors"
 	"strings"
 	"syscall"
 	"testing"
@@ -227,6 +228,45 @@ func TestACopyOfWhatWasJustDeletedIsNotKept(t *testing.T) {
 	s.work(s.b) // it makes the copy, and finds that f is not as it should be
 	s.rest()
 	s.is("f=c", "z=old z")
+}
+
+// The copy of what loses stands already, and the winner has not come: the path still shows what loses, and that is what the user deletes.
+func TestACopyOfWhatIsDeletedBesideItIsNotKept(t *testing.T) {
+	for how, do := range map[string]func(*script) error{
+		"deleted":              func(s *script) error { return s.b.fs.User().Remove("f") },
+		"replaced by a folder": func(s *script) error { return errors.Join(s.b.fs.User().Remove("f"), s.b.fs.User().Mkdir("f")) },
+		"overwritten":          func(s *script) error { return s.b.fs.User().WriteFile("f", "b") },
+	} {
+		t.Run(how, func(t *testing.T) {
+			s := newScript(t, "z")
+			s.join(s.a, s.b)
+			s.write(s.a, "f", "a")
+			s.look(s.a)
+			s.talk()
+			s.work(s.b)
+			s.now = s.now.Add(time.Hour) // c wins
+			s.join()
+			s.write(s.c, "f", "c")
+			s.look(s.c)
+			s.join(s.b, s.c)
+			s.talk()
+			s.join()
+			s.work(s.b)
+			if got := len(s.b.fs.User().Tree()); got != 3 {
+				t.Fatalf("b shows %d names, want f, its copy and z", got)
+			}
+			s.must(do(s))
+			s.look(s.b)
+			s.rest()
+			for _, d := range s.devices {
+				for c := range s.oracle.shown(d) {
+					if c == "a" {
+						t.Errorf("%s shows what was deleted:\n%s", d.name, d.fs.User().Dump())
+					}
+				}
+			}
+		})
+	}
 }
 
 // An edit answers a conflict when its author could see the copy.
