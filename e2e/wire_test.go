@@ -60,6 +60,10 @@ func TestSmallChangesToABigFileMoveFewBytes(t *testing.T) {
 		{"one byte changed in the middle", func(t *testing.T) { overwrite(t, a.path("big"), size/3, 1, 5) }},
 		{"one byte cut off at the end", func(t *testing.T) { check(t, os.Truncate(a.path("big"), size)) }},
 		{"one byte changed from the other side", func(t *testing.T) { overwrite(t, b.path("big"), size/4, 1, 6) }},
+		{"another name", func(t *testing.T) { check(t, os.Rename(a.path("big"), a.path("renamed"))) }},
+		{"the old name, from the other side", func(t *testing.T) { check(t, os.Rename(b.path("renamed"), b.path("big"))) }},
+		{"another mode", func(t *testing.T) { check(t, os.Chmod(a.path("big"), 0o600)) }},
+		{"a copy", func(t *testing.T) { check(t, lab.CopyFile(a.path("big"), a.path("copy"))) }},
 	}
 	for _, s := range steps {
 		t.Run(s.name, func(t *testing.T) {

@@ -15,7 +15,8 @@ const MaxCommit = 20_000
 
 // Append records what happened on this device's disk: one commit in the own open journal. A draft is an Entry of which Append
 // fills in what follows from the rest: Time (unless it is set, or Joined), Epochs, the Version, joined with that of the own record whose place it takes and pruned,
-// and for files Size, Content and RecipeParts. It returns the records' names, in the order of the drafts. SetBase is the caller's. Errors:
+// and for files Size, Content and RecipeParts, or, where there is no Recipe, the long one that is known of the Content. It returns the records' names, in the order
+// of the drafts. SetBase is the caller's. Errors:
 // ErrNoJournal; ErrNoKey: there is no epoch to write under; ErrVoid: the roster does not let this device write; or that a draft is invalid.
 func (tx *Tx) Append(drafts []Entry) ([]shoal.Dot, error) {
 	if len(drafts) == 0 {
@@ -153,7 +154,14 @@ func (a *appender) content(e *Entry, live []*Record) error {
 		e.MTime = 0
 	case shoal.KindFile:
 		if e.Recipe == nil && (e.Size > 0 || len(e.RecipeParts) > 0) {
-			return fmt.Errorf("file of %d bytes without its recipe: %w", e.Size, shoal.ErrInvalid)
+			var known bool
+			var err error
+			if e.Recipe, known, err = a.tx.Recipe(e.Content); err != nil {
+				return err
+			}
+			if !known {
+				return fmt.Errorf("file of %d bytes without its recipe: %w", e.Size, shoal.ErrInvalid)
+			}
 		}
 		e.Size, e.Content = e.Recipe.Size(), names.ContentID(e.Recipe)
 		if len(e.Recipe) <= block.InlineRecipe {

@@ -1,6 +1,7 @@
 // Program bench measures the built program and, side by side in the same run, rsync and syncthing, and prints one table.
 //
-//	go run ./e2e/bench                                   all workloads, all peers
+//	go run ./e2e/bench                                   the first syncs, an edit, an insertion; all peers
+//	go run ./e2e/bench -only all                         also photos, other changes of a big file, renames and copies
 //	go run ./e2e/bench -peers syncthing -only latency    one workload, one peer beside shoal
 //	go run ./e2e/bench -peers rsync-fsync -dir /dev/shm  beside an rsync that is durable, in memory
 //	go run ./e2e/bench -size 2048 -rounds 3 -json        bigger, the median of three, as JSON

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,7 +38,7 @@ func parse(args []string) (config, error) {
 	var peers, only string
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.StringVar(&peers, "peers", "rsync,syncthing", "what to measure beside shoal, with commas: rsync, rsync-fsync, syncthing; empty: nothing")
-	flags.StringVar(&only, "only", "", "workloads, with commas: "+strings.Join(workloadNames(), ", ")+"; empty: all")
+	flags.StringVar(&only, "only", "", "workloads, with commas: "+strings.Join(workloadNames(), ", ")+"; all; empty: the first "+strconv.Itoa(coreWorkloads))
 	flags.IntVar(&c.rounds, "rounds", 1, "how often each workload runs; the median counts")
 	flags.IntVar(&c.tries, "tries", 20, "how many edits the latency is measured with")
 	flags.Int64Var(&c.sizeMiB, "size", 1024, "size of the big file in MiB")
@@ -51,7 +52,7 @@ func parse(args []string) (config, error) {
 	}
 	c.peers, c.only = fields(peers), fields(only)
 	for _, name := range c.only {
-		if !slices.Contains(workloadNames(), name) {
+		if name != everything && !slices.Contains(workloadNames(), name) {
 			return c, fmt.Errorf("there is no workload %q", name)
 		}
 	}

@@ -112,6 +112,12 @@ func (r *rsyncEnds) look(ctx context.Context) error {
 }
 
 func (r *rsyncEnds) done(context.Context) error {
+	r.mu.Lock()
+	over := r.living == 0
+	r.mu.Unlock()
+	if over {
+		return nil // it was waited for already
+	}
 	err := r.client.Wait()
 	state := r.client.ProcessState
 	r.mu.Lock()
