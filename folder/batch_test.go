@@ -41,6 +41,29 @@ func TestWhatNobodyHasKeepsNothingElseBack(t *testing.T) {
 	}
 }
 
+// What found no room is tried again when there may be some, also when nothing else happens.
+func TestWhatFoundNoRoomIsTriedAgain(t *testing.T) {
+	w := newWorld(t, "a")
+	others := waiting(w.svc, maxBatches, 1, 0, time.Now())
+	for _, b := range others {
+		b.open = map[*Job]bool{b.jobs[0]: true}
+	}
+	w.lose("a")
+	if st := w.step(); st != StateSyncing || len(w.svc.running) != maxBatches {
+		t.Fatalf("%s, with %d batches", st, len(w.svc.running))
+	}
+	if wait := w.svc.pause(); wait > stuckAfter {
+		t.Errorf("the next look is in %s", wait)
+	}
+	for _, b := range others {
+		b.moved.Store(time.Now().Add(-stuckAfter).UnixNano())
+	}
+	w.step()
+	if len(w.svc.running) != maxBatches+1 {
+		t.Errorf("%d batches run, want one more than %d that get on no more", len(w.svc.running), maxBatches)
+	}
+}
+
 func TestTheLongestWaitEndsWhenTooMuchWaits(t *testing.T) {
 	for name, size := range map[string]struct{ batches, jobs int }{"batches": {maxWaiting - 1, 1}, "jobs": {maxBatches - 1, batchJobs}} {
 		t.Run(name, func(t *testing.T) {

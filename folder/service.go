@@ -334,7 +334,7 @@ func (s *Service) pass(ctx context.Context) (progress bool, err error) {
 			progress = true
 		}
 		if w.More == "" || s.busy(time.Now()) >= maxBatches {
-			s.crowded = w.More != ""
+			s.crowded = s.crowded || w.More != ""
 			return progress, nil
 		}
 		after = w.More

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -93,6 +94,24 @@ func Descriptors(pid int) (int, error) {
 	list, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "fd"))
 	return len(list), err
 }
+
+// OpenFiles tells what a running process has open, and how many of each. Numbers within a name are left out.
+func OpenFiles(pid int) (map[string]int, error) {
+	dir := filepath.Join("/proc", strconv.Itoa(pid), "fd")
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	open := map[string]int{}
+	for _, e := range list {
+		if what, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil {
+			open[digits.ReplaceAllString(what, "#")]++
+		}
+	}
+	return open, nil
+}
+
+var digits = regexp.MustCompile("[0-9]+")
 
 // Ports that FreePort hands out lie below those that the kernel gives to outgoing connections, so that a daemon finds its port free
 // again after a restart.
