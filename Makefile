@@ -24,7 +24,7 @@ deps: ## what tests need beyond Go, installed where that is possible
 # Units run under the race detector, with 300 simulated schedules; the planner's million cases, 3,000 schedules and the built program without it.
 test: deps lint cross
 	$(GO) test -race -timeout 12m $$($(GO) list ./... | grep -v '/e2e$$')
-	$(GO) test -count=1 -timeout 10m ./folder/plan ./e2e/simulation
+	$(GO) test -count=1 -timeout 10m ./folder ./folder/plan ./e2e/simulation
 	$(GO) test -count=1 -timeout 10m ./e2e
 
 quick: ## two minutes

@@ -66,7 +66,7 @@ func TestAStormOverManyFiles(t *testing.T) {
 	if !*long {
 		t.Parallel()
 	}
-	files, lasts := choose(1500, 100_000), choose(2*time.Second, time.Minute)
+	files, lasts := choose(600, 100_000), choose(time.Second, time.Minute)
 	w := newWorld(t, 5, nil, quiet)
 	a := w.devices[0]
 	check(t, lab.SmallFiles(a.path("tree"), files, 0, 2*kib, 7))
@@ -158,7 +158,7 @@ func TestADaemonStopsSoonAtAnyMoment(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	random := rand.New(rand.NewPCG(seed, 0))
 	a, b := pair(t, quiet)
-	for round := range choose(4, 40) {
+	for round := range choose(3, 40) {
 		check(t, lab.SmallFiles(a.path(fmt.Sprintf("small %d", round)), choose(500, 3000), 0, 32*kib, uint64(round)))
 		check(t, lab.RandomFile(a.path("big"), choose[int64](32*mib, 300*mib), uint64(round)))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(random.Int64N(int64(choose(2*time.Second, 5*time.Second)))))

@@ -46,6 +46,9 @@ func TestMeshConvergesAndLosesNothing(t *testing.T) {
 // Schedules that once failed, shrunk to what mattered. They mean something only as long as steps mean what they meant; a change of what chance chooses
 // makes them ordinary schedules, and new failures take their place.
 func TestCorpusOfOldFailures(t *testing.T) {
+	if raceEnabled {
+		t.Skip("it is played without the race detector")
+	}
 	f, err := os.Open("testdata/corpus.txt")
 	if err != nil {
 		t.Fatal(err)
