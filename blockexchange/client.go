@@ -262,44 +262,6 @@ func (x *Exchange) readSealed(dev shoal.DeviceID, r io.Reader, buf []byte) error
 	return nil
 }
 
-// sealedBound is the most that a sealed block of size bytes may have: padded, and with generous room for what sealing adds.
-func sealedBound(size uint32) int { return block.Padme(int(size)+64) + 128 }
-
-// plainBuffers recycle the memory of opened blocks, once they were delivered. All of one pool have the same room: a pool of mixed sizes keeps many
-// that nobody can use. Smaller blocks than the first pool's are cheap to make anew.
-var plainBuffers = [...]struct {
-	from uint32 // the smallest block that gets such a buffer, in bytes
-	room int
-	pool *sync.Pool
-}{
-	{64 << 10, sealedBound(256<<10 - 1), new(sync.Pool)},
-	{256 << 10, sealedBound(block.MaxSize), new(sync.Pool)},
-}
-
-// plainBuffer returns an empty buffer that a block of that size opens into without growing: opening needs room for padding.
-func plainBuffer(size uint32) []byte {
-	for i := len(plainBuffers) - 1; i >= 0; i-- {
-		p := &plainBuffers[i]
-		if size < p.from {
-			continue
-		}
-		if b, ok := p.pool.Get().(*[]byte); ok {
-			return (*b)[:0]
-		}
-		return make([]byte, 0, p.room)
-	}
-	return make([]byte, 0, sealedBound(size))
-}
-
-// recycle takes back what plainBuffer gave.
-func recycle(b []byte) {
-	for i := range plainBuffers {
-		if cap(b) == plainBuffers[i].room {
-			plainBuffers[i].pool.Put(&b)
-		}
-	}
-}
-
 // open opens a sealed block and tells the planner.
 func (x *Exchange) open(dev shoal.DeviceID, w Want, sealed []byte) {
 	plaintext, err := x.openBlock(w, sealed)
@@ -329,5 +291,5 @@ func (x *Exchange) openBlock(w Want, sealed []byte) ([]byte, error) {
 		return nil, ErrNoKey
 	}
 	names := &block.Keys{Chunker: keys.Chunker, BlockID: keys.BlockID}
-	return block.Open(plainBuffer(w.Size), block.SealKey(epoch.Seal), w.Epoch, names, w.Block, sealed)
+	return block.Open(plainBuffers.get(w.Size), block.SealKey(epoch.Seal), w.Epoch, names, w.Block, sealed)
 }

@@ -210,7 +210,7 @@ func (x *Exchange) releaseLocked(h *held) {
 		delete(x.held, h.key)
 		data := h.data
 		h.data = nil
-		recycle(data)
+		plainBuffers.put(data)
 		x.stepLocked(Delivered{Key: h.key})
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -25,40 +24,6 @@ const (
 	// maxStreams is how many streams of one peer are served at once: one, and some that are just ending.
 	maxStreams = 3
 )
-
-// sealedBuffers recycle the memory that blocks are read into and sealed in. All of one pool have the same room: a pool of mixed sizes keeps many that
-// nobody can use.
-var sealedBuffers = [...]struct {
-	upTo uint32 // the biggest block that gets such a buffer, in bytes
-	room int
-	pool *sync.Pool
-}{
-	{64 << 10, sealedBound(64 << 10), new(sync.Pool)},
-	{block.MaxSize, block.MaxSealed, new(sync.Pool)},
-}
-
-// sealedBuffer returns an empty buffer that a block of that size, at most block.MaxSize, is sealed in without growing.
-func sealedBuffer(size uint32) []byte {
-	for _, s := range sealedBuffers {
-		if size > s.upTo {
-			continue
-		}
-		if b, ok := s.pool.Get().(*[]byte); ok {
-			return (*b)[:0]
-		}
-		return make([]byte, 0, s.room)
-	}
-	panic("blockexchange: a want was not checked")
-}
-
-// recycleSealed takes back what sealedBuffer gave.
-func recycleSealed(b []byte) {
-	for _, s := range sealedBuffers {
-		if cap(b) == s.room {
-			s.pool.Put(&b)
-		}
-	}
-}
 
 // server answers one stream of one peer.
 type server struct {
@@ -242,7 +207,7 @@ func (s *server) seal(ctx context.Context, w Want) ([]byte, error) {
 	if !ok {
 		return nil, ErrAbsent
 	}
-	buf, c := sealedBuffer(w.Size), s.compression()
+	buf, c := sealedBuffers.get(w.Size), s.compression()
 	end := block.PlainOffset + w.Size
 	room := buf[block.PlainOffset:end:end]
 	if c != block.Off {
@@ -250,7 +215,7 @@ func (s *server) seal(ctx context.Context, w Want) ([]byte, error) {
 	}
 	plaintext, err := cfg.Source.Block(ctx, w, room)
 	if err != nil {
-		recycleSealed(buf)
+		sealedBuffers.put(buf)
 		return nil, err
 	}
 	return block.Seal(buf[:0], block.SealKey(epoch.Seal), w.Epoch, w.Block, plaintext, c, cfg.Rand)
@@ -302,7 +267,7 @@ func (s *server) writeAnswer(w *bufio.Writer, a answer) error {
 		return fmt.Errorf("send block: %w", err)
 	}
 	s.x.sent.Add(int64(len(a.sealed)))
-	recycleSealed(a.sealed)
+	sealedBuffers.put(a.sealed)
 	s.answered(a)
 	return nil
 }

@@ -45,13 +45,14 @@ func (d *device) taken(t *testing.T) (n taken) {
 	return n
 }
 
-// subsides waits until a daemon has little more than it had before. The collector may leave twice what lives, an event log and caches fill up to their bounds.
+// subsides waits until a daemon has little more than it had before: connections that were cut take some time to be given up. The collector may leave twice what lives, an event log and caches fill up to their bounds.
 func (d *device) subsides(t *testing.T, before taken) {
 	t.Helper()
 	eventually(t, d.Name+" has what it had before", func() error {
 		now := d.taken(t)
 		if now.memory > 2*before.memory+32*mib || now.descriptors > before.descriptors+4 || now.goroutines > before.goroutines+8 {
-			return fmt.Errorf("memory, descriptors, goroutines: %+v before, %+v now", before, now)
+			open, err := lab.OpenFiles(d.PID())
+			return errors.Join(fmt.Errorf("memory, descriptors, goroutines: %+v before, %+v now, with open %v", before, now, open), err)
 		}
 		return nil
 	})

@@ -79,7 +79,7 @@ func TestASoakEndsTheSameEverywhere(t *testing.T) {
 		now := s.rest()
 		t.Logf("%5s: %d changes, %d crashes, %d cuts, %d full disks; anna, who never crashed: %.1f MiB, %d descriptors", time.Since(start).Round(time.Second),
 			s.changes, s.kills, s.cuts, s.fills, float64(now.memory)/mib, now.descriptors)
-		s.calms(first)
+		s.w.devices[0].subsides(s.t, first)
 		if t.Failed() {
 			t.Fatalf("after %v of -soak-seed %d", time.Since(start), seed)
 		}
@@ -191,14 +191,8 @@ func (s *soak) text(name string) string {
 	return string(selfProving(fmt.Sprintf("%s, %d", name, s.random.Uint32()), s.round%64))
 }
 
-// size is what a device takes when it rests.
-type size struct {
-	memory      int64
-	descriptors int
-}
-
 // rest heals everything, waits until all are the same, and holds what must be.
-func (s *soak) rest() size {
+func (s *soak) rest() taken {
 	s.t.Helper()
 	if s.full() {
 		s.fill()
@@ -217,33 +211,7 @@ func (s *soak) rest() size {
 		noHalves(s.t, d)
 		s.ownFiles(d)
 	}
-	return s.size()
-}
-
-// calms waits until the device that never crashed has little more of the machine than at first: connections that were cut take some time to be
-// given up. The collector may leave twice what lives, and an event log and caches fill up to their bounds.
-func (s *soak) calms(first size) {
-	s.t.Helper()
-	anna := s.w.devices[0]
-	eventually(s.t, "anna has what she had at first", func() error {
-		now := s.size()
-		if now.memory <= 2*first.memory+32*mib && now.descriptors <= first.descriptors+16 {
-			return nil
-		}
-		open, err := lab.OpenFiles(anna.PID())
-		return errors.Join(fmt.Errorf("memory, descriptors: %+v at first, %+v now, with open %v", first, now, open), err)
-	})
-}
-
-// size tells what the device that never crashed takes now.
-func (s *soak) size() size {
-	s.t.Helper()
-	pid := s.w.devices[0].PID()
-	memory, err := lab.Memory(pid)
-	check(s.t, err)
-	descriptors, err := lab.Descriptors(pid)
-	check(s.t, err)
-	return size{memory, descriptors}
+	return s.w.devices[0].taken(s.t)
 }
 
 // ownFiles holds that d has what each device wrote last into the files that only it changes, and no conflict copy of them.

@@ -36,11 +36,7 @@ func insertHead(t *testing.T, name string) {
 // overwrite writes random bytes over a part of a file, in place.
 func overwrite(t *testing.T, name string, offset, size int64, seed uint64) {
 	t.Helper()
-	f, err := os.OpenFile(name, os.O_WRONLY, 0)
-	check(t, err)
-	_, err = io.Copy(io.NewOffsetWriter(f, offset), io.LimitReader(lab.Random(seed), size))
-	check(t, err)
-	check(t, f.Close())
+	check(t, lab.Overwrite(name, offset, size, seed))
 }
 
 func TestSmallChangesToABigFileMoveFewBytes(t *testing.T) {

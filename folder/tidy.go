@@ -20,7 +20,7 @@ func (e *Engine) Untidy() bool { return e.untidy || len(e.jobs) > 0 }
 
 // Tidy lets go of contents in the temporary folder that nobody wants any more and of what crashes left. What was once under a name goes to history.
 func (e *Engine) Tidy() error {
-	if err := e.dropSettled(); err != nil {
+	if err := e.dropUnwanted(); err != nil {
 		return err
 	}
 	e.untidy = false
@@ -75,24 +75,4 @@ func (e *Engine) wantedTemps() (map[string]bool, error) {
 		}
 	})
 	return wanted, err
-}
-
-// dropSettled drops the jobs of paths that want something else by now, or got it in another way: by a rename, or by a user.
-func (e *Engine) dropSettled() error {
-	return e.Index.View(func(tx *index.Tx) error {
-		for p, j := range e.jobs {
-			want, err := tx.Desired(p)
-			if err != nil {
-				return err
-			}
-			base, err := tx.Base(p)
-			if err != nil {
-				return err
-			}
-			if want == nil || want.Content != j.want.Content || onDisk(base) && base.Kind == want.Kind && base.Content == want.Content {
-				e.dropJob(p)
-			}
-		}
-		return nil
-	})
 }

@@ -306,11 +306,13 @@ func (e *Engine) dropJob(p shoal.Path) {
 
 // DropUnwanted lets go of contents that are not wanted any more, or that came by another way: by a rename, or from the user. Call it when the index changed,
 // and when nothing is needed any more.
-func (e *Engine) DropUnwanted() {
+func (e *Engine) DropUnwanted() { _ = e.dropUnwanted() }
+
+func (e *Engine) dropUnwanted() error {
 	if len(e.jobs) == 0 {
-		return
+		return nil
 	}
-	_ = e.Index.View(func(tx *index.Tx) error {
+	return e.Index.View(func(tx *index.Tx) error {
 		for p, j := range e.jobs {
 			want, err := tx.Desired(p)
 			if err != nil {

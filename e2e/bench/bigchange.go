@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/shoalmesh/shoal/e2e/lab"
 )
@@ -19,12 +18,12 @@ const (
 
 // overwrite is a part in the middle of a big file, written anew in place.
 var overwrite = bigChange("overwrite", "1 MiB overwritten in the middle of %d MiB", func(name string, size int64) error {
-	return writeAt(name, size/2, overwriteSize, 5)
+	return lab.Overwrite(name, size/2, overwriteSize, 5)
 })
 
 // appended is a big file that gets longer.
 var appended = bigChange("append", "10 MiB appended to %d MiB", func(name string, size int64) error {
-	return writeAt(name, size, appendSize, 6)
+	return lab.Overwrite(name, size, appendSize, 6)
 })
 
 // renameBig and copyBig bring a content that the other end has under another name.
@@ -47,37 +46,8 @@ func bigChange(name, what string, change func(name string, size int64) error) wo
 			if err := lab.RandomFile(s.prepared("big"), size, 3); err != nil {
 				return outcome{}, err
 			}
-			if _, err := s.bring(ctx, "big"); err != nil {
-				return outcome{}, err
-			}
-			from, _ := s.ends.folders()
-			c, err := s.meter.measure(ctx, func() error {
-				if err := change(filepath.Join(from, "big"), size); err != nil {
-					return err
-				}
-				return s.settleChange(ctx)
-			})
-			if err == nil {
-				err = s.compare()
-			}
+			c, err := s.change(ctx, "big", func(path string) error { return change(path, size) })
 			return outcome{cost: c, files: 1}, err
 		},
 	}
-}
-
-// writeAt writes size random bytes into a file.
-func writeAt(name string, at, size int64, seed uint64) error {
-	content := make([]byte, size)
-	if _, err := lab.Random(seed).Read(content); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(name, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	if _, err := f.WriteAt(content, at); err != nil {
-		f.Close()
-		return err
-	}
-	return f.Close()
 }

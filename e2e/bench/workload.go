@@ -118,6 +118,24 @@ func (s *session) bring(ctx context.Context, name string) (cost, error) {
 	return c, s.compare()
 }
 
+// change brings prepared content, then measures a change to it at the source until the target shows that.
+func (s *session) change(ctx context.Context, name string, act func(path string) error) (cost, error) {
+	if _, err := s.bring(ctx, name); err != nil {
+		return cost{}, err
+	}
+	from, _ := s.ends.folders()
+	c, err := s.meter.measure(ctx, func() error {
+		if err := act(filepath.Join(from, name)); err != nil {
+			return err
+		}
+		return s.settleChange(ctx)
+	})
+	if err != nil {
+		return c, err
+	}
+	return c, s.compare()
+}
+
 // settle tells the peer to look and returns when the target has everything.
 func (s *session) settle(ctx context.Context) error {
 	if err := s.ends.look(ctx); err != nil {

@@ -5,6 +5,7 @@ package lab
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -64,6 +65,16 @@ func SmallFiles(root string, n int, least, most int64, seed uint64) error {
 	return nil
 }
 
+// Overwrite writes size random bytes into a file that is there, from an offset on.
+func Overwrite(name string, offset, size int64, seed uint64) error {
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.NewOffsetWriter(f, offset), io.LimitReader(Random(seed), size))
+	return errors.Join(err, f.Close())
+}
+
 // CopyFile copies the content of a file.
 func CopyFile(from, to string) error {
 	in, err := os.Open(from)
@@ -75,11 +86,8 @@ func CopyFile(from, to string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := io.Copy(out, in); err != nil {
-		out.Close()
-		return err
-	}
-	return out.Close()
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
 }
 
 // CopyTree copies what is in from into the folder to, with everything that the file system knows of it.

@@ -213,15 +213,7 @@ func TestAFolderIsRemovedAndNothingThatTookItsPlace(t *testing.T) {
 // The user deleted a file while it was all there was. Before that was seen the file had become the loser of a conflict, and a copy of it was made.
 func TestACopyOfWhatWasJustDeletedIsNotKept(t *testing.T) {
 	s := newScript(t, "z")
-	s.join(s.a, s.b)
-	s.write(s.a, "f", "a")
-	s.look(s.a)
-	s.talk()
-	s.work(s.b)
-	s.now = s.now.Add(time.Hour) // c wins
-	s.join()
-	s.write(s.c, "f", "c")
-	s.look(s.c)
+	s.winsApart()
 	s.must(s.b.fs.User().Remove("f"))
 	s.join(s.a, s.b, s.c)
 	s.talk()
@@ -239,15 +231,7 @@ func TestACopyOfWhatIsDeletedBesideItIsNotKept(t *testing.T) {
 	} {
 		t.Run(how, func(t *testing.T) {
 			s := newScript(t, "z")
-			s.join(s.a, s.b)
-			s.write(s.a, "f", "a")
-			s.look(s.a)
-			s.talk()
-			s.work(s.b)
-			s.now = s.now.Add(time.Hour) // c wins
-			s.join()
-			s.write(s.c, "f", "c")
-			s.look(s.c)
+			s.winsApart()
 			s.join(s.b, s.c)
 			s.talk()
 			s.join()

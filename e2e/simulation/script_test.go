@@ -186,3 +186,16 @@ func (s *script) records(d *device, p shoal.Path) (n int) {
 	}))
 	return n
 }
+
+// winsApart gives a and b the same new f, and c, which neither has met since, another one that will win.
+func (s *script) winsApart() {
+	s.join(s.a, s.b)
+	s.write(s.a, "f", "a")
+	s.look(s.a)
+	s.talk()
+	s.work(s.b)
+	s.now = s.now.Add(time.Hour)
+	s.join()
+	s.write(s.c, "f", "c")
+	s.look(s.c)
+}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/shoalmesh/shoal/e2e/lab"
 )
@@ -25,19 +24,7 @@ func folderChange(name, what string, change func(from, to string) error) workloa
 			if err := lab.SmallFiles(s.prepared("small"), s.files, smallLeast, smallMost, 2); err != nil {
 				return outcome{}, err
 			}
-			if _, err := s.bring(ctx, "small"); err != nil {
-				return outcome{}, err
-			}
-			from, _ := s.ends.folders()
-			c, err := s.meter.measure(ctx, func() error {
-				if err := change(filepath.Join(from, "small"), filepath.Join(from, "another")); err != nil {
-					return err
-				}
-				return s.settleChange(ctx)
-			})
-			if err == nil {
-				err = s.compare()
-			}
+			c, err := s.change(ctx, "small", func(path string) error { return change(path, path+" again") })
 			return outcome{cost: c, files: s.files}, err
 		},
 	}
