@@ -97,7 +97,7 @@ func TestAFileIsFetchedFromTwoSourcesAtOnce(t *testing.T) {
 	before := received(t, w)
 	start := time.Now()
 	c.up(t)
-	settle(t, a, b, c) // a device that has just started may not know yet that it lacks anything
+	c.wait(t)
 	t.Logf("%d bytes over two cables of 10 MB/s in %v", size, time.Since(start).Round(10*time.Millisecond))
 	for i, after := range received(t, w) {
 		got := after - before[i]

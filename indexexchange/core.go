@@ -151,6 +151,22 @@ func (c *Core) Tick(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// Heard tells whether a device has said in its present session how far it is in a folder, or that it does not keep it. A device
+// that is left out for what it did counts as heard.
+func (c *Core) Heard(dev shoal.DeviceID, f shoal.FolderID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.engine.heard(dev, f)
+}
+
+// Lacks tells whether a device that has a session has records of a folder that are not here, as far as it has said and may
+// have them.
+func (c *Core) Lacks(f shoal.FolderID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.engine.lacks(f)
+}
+
 // WakeAt returns when Tick is due; false: never, as things are.
 func (c *Core) WakeAt() (time.Time, bool) {
 	c.mu.Lock()

@@ -59,6 +59,7 @@ type peer struct {
 	dev     shoal.DeviceID
 	ready   bool // the rosters are equal as far as this one needs: folders may be talked about
 	folders map[shoal.FolderID]*peerFolder
+	without map[shoal.FolderID]struct{} // folders kept here that it said it does not keep
 	untold  map[shoal.FolderID]struct{} // folders that changed here after the frontier was told and before the peer's came
 	asks    int                         // open asks
 	buckets int                         // open buckets
@@ -130,6 +131,33 @@ func (e *engine) leftOut(dev shoal.DeviceID) bool {
 	return f != nil && e.now.Before(f.until)
 }
 
+// heard tells whether a device has said in this session how far it is in a folder, or that it does not keep it. Who is left out
+// need not.
+func (e *engine) heard(dev shoal.DeviceID, f shoal.FolderID) bool {
+	p := e.peer(dev)
+	if p == nil || !p.ready {
+		return e.leftOut(dev)
+	}
+	_, without := p.without[f]
+	return without || p.folders[f] != nil || e.leftOut(dev)
+}
+
+// lacks tells whether somebody who may be asked has something of a folder that is not here.
+func (e *engine) lacks(id shoal.FolderID) (some bool) {
+	f := e.folders[id]
+	if f == nil {
+		return false
+	}
+	e.talking(id, func(p *peer, pf *peerFolder) {
+		for j, at := range pf.pos {
+			if at.beats(f.local[j]) && !(f.ownOpen && j == f.own) && e.mayAsk(p, pf, j) {
+				some = true
+			}
+		}
+	})
+	return some
+}
+
 // fault notes that a device sent what no honest one sends.
 func (e *engine) fault(dev shoal.DeviceID, why error) {
 	f := e.faults[dev]
@@ -160,9 +188,15 @@ func (e *engine) forgive() (some bool) {
 }
 
 func (e *engine) sortedFolders() []*folder {
-	out := slices.Collect(maps.Values(e.folders))
-	slices.SortFunc(out, func(a, b *folder) int { return slices.Compare(a.id[:], b.id[:]) })
+	var out []*folder
+	for _, id := range sortedFolderIDs(e.folders) {
+		out = append(out, e.folders[id])
+	}
 	return out
+}
+
+func sortedFolderIDs[V any](m map[shoal.FolderID]V) []shoal.FolderID {
+	return slices.SortedFunc(maps.Keys(m), func(a, b shoal.FolderID) int { return slices.Compare(a[:], b[:]) })
 }
 
 func sortedJournals[V any](m map[shoal.JournalID]V) []shoal.JournalID {

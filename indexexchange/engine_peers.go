@@ -19,7 +19,7 @@ const (
 func (ev peerUp) apply(e *engine) {
 	peerDown(ev).apply(e)
 	e.peers = append(e.peers, &peer{dev: ev.peer, folders: make(map[shoal.FolderID]*peerFolder),
-		untold: make(map[shoal.FolderID]struct{})})
+		without: make(map[shoal.FolderID]struct{}), untold: make(map[shoal.FolderID]struct{})})
 }
 
 func (ev peerReady) apply(e *engine) {
@@ -31,6 +31,16 @@ func (ev peerReady) apply(e *engine) {
 	for _, f := range e.sortedFolders() {
 		e.do(tellAll{peer: p.dev, folder: f.id})
 		e.considerAll(f)
+	}
+	for _, id := range sortedFolderIDs(p.folders) {
+		e.decline(p, id)
+	}
+}
+
+// decline tells a peer that took part in a folder that this device does not, or it would wait for a frontier that never comes.
+func (e *engine) decline(p *peer, id shoal.FolderID) {
+	if p.ready && e.folders[id] == nil {
+		e.do(tellLeft{peer: p.dev, folder: id})
 	}
 }
 
@@ -148,8 +158,7 @@ func (ev localGone) apply(e *engine) {
 	delete(e.folders, ev.folder)
 	for _, p := range e.peers {
 		delete(p.untold, ev.folder)
-	}
-	for _, p := range e.peers {
+		delete(p.without, ev.folder)
 		if p.ready {
 			e.do(tellLeft{peer: p.dev, folder: ev.folder})
 		}
@@ -187,9 +196,14 @@ func (ev frontierCame) apply(e *engine) {
 	switch {
 	case ev.m.scope == scopeLeft:
 		delete(p.folders, id)
-		p.untold[id] = struct{}{} // it may come back
+		if f != nil { // else anybody could fill the maps
+			p.without[id] = struct{}{}
+			p.untold[id] = struct{}{} // it may come back
+		}
 		return
 	case ev.m.scope == scopeAll:
+		delete(p.without, id)
+		e.decline(p, id)
 		if pf == nil {
 			if len(p.folders) >= maxPeerFolders {
 				return

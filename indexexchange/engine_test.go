@@ -246,3 +246,84 @@ func TestNothingIsDueWhenNothingHappens(t *testing.T) {
 		t.Errorf("due at %v", r.e.wake)
 	}
 }
+
+func TestADeviceIsHeardWhenItHasSaidHowFarItIs(t *testing.T) {
+	r := newRig(0)
+	heard := func(want bool, when string) {
+		t.Helper()
+		if got := r.e.heard(dev(1), r.folder); got != want {
+			t.Errorf("%s: heard is %v", when, got)
+		}
+	}
+	heard(false, "no session")
+	r.step(peerUp{peer: dev(1)})
+	heard(false, "a session")
+	r.step(frontierCame{peer: dev(1), m: frontierMessage{folder: r.folder, scope: scopeAll}})
+	heard(false, "its roster may hold what makes its journals count")
+	r.step(peerReady{peer: dev(1)})
+	heard(true, "told and ready")
+	r.step(peerUp{peer: dev(1)})
+	r.step(peerReady{peer: dev(1)})
+	heard(false, "a new session")
+	r.step(frontierCame{peer: dev(1), m: frontierMessage{folder: r.folder, scope: scopeLeft}})
+	heard(true, "it does not keep the folder")
+	r.step(localGone{folder: r.folder})
+	r.step(localFrontier{folder: r.folder, own: journal(0), positions: map[shoal.JournalID]position{}})
+	heard(false, "the folder was added anew")
+}
+
+func TestWhatAPeerMayGiveIsLackingUntilItIsHere(t *testing.T) {
+	r := newRig(1)
+	lacks := func(want bool, when string) {
+		t.Helper()
+		if got := r.e.lacks(r.folder); got != want {
+			t.Errorf("%s: lacks is %v", when, got)
+		}
+	}
+	lacks(false, "nothing was told")
+	r.tells(1, map[shoal.JournalID]position{journal(1): at(4)})
+	lacks(true, "it is further")
+	r.step(nothingCame{peer: dev(1), journal: r.key(1)})
+	lacks(false, "it has nothing to give after all")
+	r.now = r.now.Add(time.Hour)
+	r.step(tick{})
+	lacks(true, "it is asked again")
+	r.step(localFrontier{folder: r.folder, own: journal(0), ownOpen: true, positions: map[shoal.JournalID]position{journal(1): at(4)}})
+	lacks(false, "it is here")
+	r.tells(1, map[shoal.JournalID]position{journal(0): at(9)})
+	lacks(false, "nobody gives what this device writes")
+}
+
+func TestWhoDoesNotKeepAFolderSaysSoWhenAskedToTakePart(t *testing.T) {
+	other := shoal.FolderID{2}
+	all := frontierMessage{folder: other, scope: scopeAll}
+	declines := func(acts []action) bool {
+		left := only[tellLeft](acts)
+		return len(left) == 1 && left[0] == tellLeft{peer: dev(1), folder: other}
+	}
+	r := newRig(1)
+	if acts := r.step(frontierCame{peer: dev(1), m: all}); !declines(acts) {
+		t.Errorf("a frontier after the roster: %v", acts)
+	}
+	r.step(peerUp{peer: dev(1)})
+	if acts := r.step(frontierCame{peer: dev(1), m: all}); len(only[tellLeft](acts)) != 0 {
+		t.Errorf("said before the rosters are equal: %v", acts)
+	}
+	if acts := r.step(peerReady{peer: dev(1)}); !declines(acts) {
+		t.Errorf("the roster after a frontier: %v", acts)
+	}
+	if acts := r.step(frontierCame{peer: dev(1), m: frontierMessage{folder: r.folder, scope: scopeAll}}); len(only[tellLeft](acts)) != 0 {
+		t.Errorf("said of a folder that is kept: %v", acts)
+	}
+}
+
+func TestFoldersThatNobodyKeepsHereAreNotRemembered(t *testing.T) {
+	r := newRig(1)
+	for n := range 100_000 {
+		id := shoal.FolderID{9, byte(n), byte(n >> 8), byte(n >> 16)}
+		r.step(frontierCame{peer: dev(1), m: frontierMessage{folder: id, scope: scopeLeft}})
+	}
+	if p := r.e.peer(dev(1)); len(p.untold) > 0 || len(p.without) > 0 {
+		t.Errorf("%d and %d folders are remembered", len(p.untold), len(p.without))
+	}
+}

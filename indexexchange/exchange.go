@@ -80,11 +80,17 @@ func nudge(c chan struct{}) {
 	}
 }
 
+// Heard is Core.Heard.
+func (x *Exchange) Heard(dev shoal.DeviceID, f shoal.FolderID) bool { return x.core.Heard(dev, f) }
+
+// Lacks is Core.Lacks.
+func (x *Exchange) Lacks(f shoal.FolderID) bool { return x.core.Lacks(f) }
+
 // Run exchanges until ctx ends, and returns nil then. All folders are looked at first. When it returns, every goroutine and
 // stream of the Exchange has ended. It may be called once.
 func (x *Exchange) Run(ctx context.Context) error {
-	for _, id := range x.core.cfg.Folders.IDs() {
-		x.Notify(id)
+	for _, id := range x.core.cfg.Folders.IDs() { // before anybody is told which folders are kept here
+		x.complain(ctx, "cannot look at folder", x.core.Refresh(id))
 	}
 	x.setRunning(true)
 	g, gctx := errgroup.WithContext(ctx)

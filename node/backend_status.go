@@ -98,6 +98,9 @@ func (n *Node) folderStatus(f *folderRun) (control.FolderStatus, []control.Probl
 		if fs.State, err = stateNow(tx, snap); err != nil {
 			return err
 		}
+		if fs.State == control.StateIdle && n.exchange.Lacks(f.id) {
+			fs.State = control.StateSyncing
+		}
 		fs.CopiesMin = n.copies(tx, fs.NeedFiles == 0)
 		stored, err := tx.Problems()
 		for _, p := range stored {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/folder"
 	"github.com/shoalmesh/shoal/index"
 	"github.com/shoalmesh/shoal/mesh"
@@ -85,9 +86,32 @@ func (n *Node) owed(peers int) []control.Owed {
 				msg = fmt.Sprintf("holds back %d deletions until `shoal folder confirm` answers", snap.Held)
 			}
 			out = append(out, control.Owed{Device: me, Folder: fs.Name, NeedFiles: fs.NeedFiles, NeedBytes: fs.NeedBytes, Message: msg})
+			continue
+		}
+		for _, d := range n.unheard(f.id) {
+			out = append(out, control.Owed{Device: d.Name, Folder: fs.Name, Message: "has just been connected and has not said yet what it has"})
 		}
 	}
 	return append(out, n.owedByOthers(peers)...)
+}
+
+// unheard lists the connected devices that may have something newer without this one knowing.
+func (n *Node) unheard(f shoal.FolderID) (devs []mesh.Device) {
+	connected := n.connected()
+	for _, d := range n.others() {
+		if connected[d.ID] && !n.exchange.Heard(d.ID, f) {
+			devs = append(devs, d)
+		}
+	}
+	return devs
+}
+
+func (n *Node) connected() map[shoal.DeviceID]bool {
+	m := map[shoal.DeviceID]bool{}
+	for _, p := range n.host.Peers() {
+		m[p.Device] = true
+	}
+	return m
 }
 
 // lacks names one path that the folder still has to bring up to date.
@@ -107,16 +131,13 @@ func (n *Node) owedByOthers(peers int) []control.Owed {
 	if peers == 0 {
 		return nil
 	}
-	connected := map[string]bool{}
-	for _, p := range n.host.Peers() {
-		connected[p.Device.String()] = true
-	}
+	connected := n.connected()
 	var late []control.Owed
 	done, asked := 0, 0
 	keepers := 0
 	for _, d := range n.others() {
 		keepers++
-		if peers == control.AllPeers && !connected[d.ID.String()] {
+		if peers == control.AllPeers && !connected[d.ID] {
 			continue
 		}
 		asked++
