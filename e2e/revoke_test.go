@@ -93,6 +93,7 @@ func TestARevokedDeviceIsRefusedFromThenOn(t *testing.T) {
 	a.at(t).write("after restarts", "x")
 	refusedAfter()
 	cutOff(t, c, a, b)
+	c.wait(t, "--peers", "0") // it has what it may have, though nobody tells it so
 	knowsRevoked(t, a, "carla")
 	knowsRevoked(t, b, "carla")
 }

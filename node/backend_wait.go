@@ -95,8 +95,12 @@ func (n *Node) owed(peers int) []control.Owed {
 	return append(out, n.owedByOthers(peers)...)
 }
 
-// unheard lists the connected devices that may have something newer without this one knowing.
+// unheard lists the connected devices that may have something newer without this one knowing. A device that was revoked is told
+// nothing, and lacks nothing.
 func (n *Node) unheard(f shoal.FolderID) (devs []mesh.Device) {
+	if me, _ := n.roster.State().Device(n.self()); me.Revoked {
+		return nil
+	}
 	connected := n.connected()
 	for _, d := range n.others() {
 		if connected[d.ID] && !n.exchange.Heard(d.ID, f) {
