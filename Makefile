@@ -10,7 +10,7 @@ SCHEDULES ?= 100000
 FUZZTIME  ?= 10m
 LONGTIME  ?= 60m
 
-.PHONY: run build test quick long mutants bench profile lint fuzz fuzz-short cross deps clean
+.PHONY: run build test quick long mutants bench profile lint fuzz fuzz-short crosscheck cross deps clean
 
 run: build ## build and run the program: make run ARGS="up ~/Shoal"
 	$(BIN)/shoal $(ARGS)
@@ -22,10 +22,10 @@ deps: ## what tests need beyond Go, installed where that is possible
 	@sh ./e2e/install-tools.sh
 
 # Units run under the race detector, with 300 simulated schedules; the planner's million cases, 3,000 schedules and the built program without it.
-test: deps lint cross
+test: deps lint crosscheck
 	$(GO) test -race -timeout 12m $$($(GO) list ./... | grep -v '/e2e$$')
 	$(GO) test -count=1 -timeout 10m ./folder ./folder/plan ./e2e/simulation
-	$(GO) test -count=1 -timeout 10m ./e2e
+	$(GO) test -count=1 -timeout 10m -parallel 3 ./e2e
 
 quick: ## two minutes
 	$(GO) vet ./...
@@ -34,6 +34,7 @@ quick: ## two minutes
 long: ## everything else, for as long as it is told
 	$(GO) test -count=1 -timeout $(LONGTIME) ./e2e/simulation -sim.schedules=$(SCHEDULES)
 	$(GO) test -count=1 -timeout $(LONGTIME) ./e2e -long
+	$(MAKE) cross
 
 mutants: ## deliberate bugs, one at a time: each must be caught by a test (docs/reliability.md); ten minutes
 	$(GO) run ./e2e/mutants
@@ -62,7 +63,10 @@ fuzz: ## every fuzz target for FUZZTIME, as many at once as there are processors
 fuzz-short: ## every fuzz target for 3 seconds; their corpora run with every test
 	$(MAKE) fuzz FUZZTIME=3s
 
-cross: ## the other systems build and vet
+crosscheck: ## the other systems pass the compiler's checks and vet's; seconds
+	$(GO) run ./e2e/crosscheck
+
+cross: ## the other systems build and vet; minutes when nothing is cached
 	CGO_ENABLED=0 GOOS=darwin  GOARCH=arm64 $(GO) vet ./...
 	CGO_ENABLED=0 GOOS=windows GOARCH=amd64 $(GO) vet ./...
 	CGO_ENABLED=0 GOOS=android GOARCH=arm64 $(GO) vet ./...

@@ -67,7 +67,7 @@ func newDevice(t *testing.T, name string, options ...option) *device {
 // tempDir makes a folder for one test that every user may enter. It is left behind when the test failed and -keep says so.
 func tempDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "shoal-test-")
+	dir, err := os.MkdirTemp(*base, "shoal-test-")
 	check(t, err)
 	check(t, os.Chmod(dir, 0o755))
 	t.Cleanup(func() {

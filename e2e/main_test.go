@@ -7,8 +7,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // What the command line of the tests says.
@@ -18,6 +21,7 @@ var (
 	mute = flag.Bool("mute", false, "do not print the daemons' logs of failed tests")
 	dump = flag.Bool("dump", false, "print what every goroutine of a failed test's daemons was doing, and their whole logs")
 	tool = flag.String("program", "", "test this program instead of building one")
+	base = flag.String("dir", "", "where devices keep what they have (default: in memory in short runs if there is plenty, else the temporary folder)")
 	// patience is how long anything may take that should take a moment.
 	patience = flag.Duration("patience", 0, "how long a wait may last (default 1m, and 10m in long runs)")
 )
@@ -44,10 +48,33 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	if *base == "" && !*long && plenty(inMemory) {
+		*base = inMemory
+	}
 	if *patience == 0 {
 		*patience = choose(time.Minute, 10*time.Minute)
 	}
 	return m.Run()
+}
+
+// inMemory is a file system that waits for no disk: short runs show what is right, long ones what a disk does to it.
+const inMemory = "/dev/shm"
+
+// plenty tells whether a file system has far more room than short runs take, and the machine as much memory.
+func plenty(dir string) bool {
+	const enough = 8 * gib
+	var fs unix.Statfs_t
+	if unix.Statfs(dir, &fs) != nil || fs.Bavail*uint64(fs.Bsize) < enough {
+		return false
+	}
+	raw, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return false
+	}
+	_, rest, _ := strings.Cut(string(raw), "MemAvailable:")
+	var kilobytes uint64
+	_, err = fmt.Sscan(rest, &kilobytes)
+	return err == nil && kilobytes<<10 >= enough
 }
 
 // choose returns the full size or count in long runs.
