@@ -296,10 +296,11 @@ func TestBlockThatComesWhileItIsLookedUpIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := outside.inside(t)
 		blocks, wants := b.blocks(1, 1000)
-		answer, looked := make(chan struct{}), false
+		begun, answer, looked := make(chan struct{}), make(chan struct{}), false
 		src, _ := b.device(1, sourceFunc(func(context.Context, Want) ([]byte, error) {
 			if !looked {
 				looked = true
+				close(begun)
 				<-answer
 				return nil, ErrAbsent
 			}
@@ -307,14 +308,14 @@ func TestBlockThatComesWhileItIsLookedUpIsTold(t *testing.T) {
 		}))
 		x, _ := b.device(2, newMemorySource())
 		x.PeerUp(device(1), CostLAN)
-		begin := time.Now()
 		result := make(chan error, 1)
 		go func() {
 			_, err := collect(t.Context(), x, wants)
 			result <- err
 		}()
-		synctest.Wait()
+		<-begun // the first stream may have come before the source was ready for it
 		src.NowHave(b.folder, []block.ID{wants[0].Block})
+		begin := time.Now()
 		close(answer)
 		must(t, <-result)
 		if took := time.Since(begin); took >= time.Second {
