@@ -62,19 +62,49 @@ func TestSmallChangesToABigFileMoveFewBytes(t *testing.T) {
 		{"a copy", func(t *testing.T) { check(t, lab.CopyFile(a.path("big"), a.path("copy"))) }},
 	}
 	for _, s := range steps {
-		t.Run(s.name, func(t *testing.T) {
-			before := wire(t, a)
-			s.act(t)
-			a.wait(t)
-			b.wait(t)
-			a.wait(t)
-			moved := wire(t, a) - before
-			sameTrees(t, a, b)
-			t.Logf("%d bytes over the wire", moved)
-			if moved > fewBytes {
-				t.Errorf("%d bytes went over the wire, at most %d may", moved, fewBytes)
-			}
-		})
+		t.Run(s.name, func(t *testing.T) { movesAtMost(t, a, b, fewBytes, s.act) })
+	}
+}
+
+// movesAtMost does something on one of two devices and holds that little goes over the wire until both are the same.
+func movesAtMost(t *testing.T, a, b *device, most int64, act func(*testing.T)) {
+	t.Helper()
+	before := wire(t, a)
+	act(t)
+	a.wait(t)
+	b.wait(t)
+	a.wait(t)
+	moved := wire(t, a) - before
+	sameTrees(t, a, b)
+	t.Logf("%d bytes over the wire", moved)
+	if moved > most {
+		t.Errorf("%d bytes went over the wire, at most %d may", moved, most)
+	}
+}
+
+// TestASmallFileThatIsThereDoesNotTravelAgain has files so small that they travel beside their records when they are new.
+func TestASmallFileThatIsThereDoesNotTravelAgain(t *testing.T) {
+	t.Parallel()
+	n := privateNetwork(t)
+	a, b := newDevice(t, "anna", quiet, alone(n)), newDevice(t, "ben", quiet, alone(n))
+	const size, most = 60 * kib, 12 * kib
+	a.at(t).random("small", size, 3)
+	a.up(t)
+	join(t, a, b)
+	a.wait(t)
+	for _, s := range []struct {
+		name string
+		act  func(t *testing.T)
+	}{
+		{"a copy", func(t *testing.T) { check(t, lab.CopyFile(a.path("small"), a.path("copy"))) }},
+		{"another name", func(t *testing.T) { check(t, os.Rename(a.path("copy"), a.path("renamed"))) }},
+		{"another mode", func(t *testing.T) { check(t, os.Chmod(a.path("small"), 0o600)) }},
+		{"what it was, kept under another name", func(t *testing.T) {
+			check(t, os.Rename(a.path("small"), a.path("small~")))
+			a.at(t).write("small", "another content")
+		}},
+	} {
+		t.Run(s.name, func(t *testing.T) { movesAtMost(t, a, b, most, s.act) })
 	}
 }
 
