@@ -10,7 +10,7 @@ SCHEDULES ?= 100000
 FUZZTIME  ?= 10m
 LONGTIME  ?= 60m
 
-.PHONY: run build test quick long mutants bench profile lint fuzz fuzz-short crosscheck cross deps clean
+.PHONY: run build test quick long mutants bench bench-smoke profile lint fuzz fuzz-short crosscheck cross deps clean
 
 run: build ## build and run the program: make run ARGS="up ~/Shoal"
 	$(BIN)/shoal $(ARGS)
@@ -42,6 +42,10 @@ mutants: ## deliberate bugs, one at a time: each must be caught by a test (docs/
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./block/... ./conflict ./index/... ./folder/...
 	$(GO) run ./e2e/bench
+
+bench-smoke: ## what a block costs the allocator, and what changes cost on the wire and in records: counts, not times
+	$(GO) test -count=1 -run '^TestHotPaths' ./block ./blockexchange
+	$(GO) run ./e2e/bench -smoke
 
 CASE ?= bigfile
 profile: ## where one workload of the bench spends time and memory, at both ends: make profile CASE=gosource, then go tool pprof profiles/FILE

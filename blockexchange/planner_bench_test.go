@@ -1,51 +1,75 @@
 package blockexchange
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/shoalmesh/shoal"
 )
 
-// BenchmarkSchedule is what one block costs the planner, from wanted to delivered, with three sources.
-func BenchmarkSchedule(b *testing.B) {
-	for _, n := range []int{64, 4096} {
-		b.Run(map[int]string{64: "one file", 4096: "4096 blocks wanted"}[n], func(b *testing.B) { benchmarkSchedule(b, n) })
-	}
+// feeder plays three sources that answer at once, and wants many blocks over and over.
+type feeder struct {
+	planner *Planner
+	list    []Want
+	group   GroupID
+	now     time.Time
+	open    []asked
 }
 
-func benchmarkSchedule(b *testing.B, n int) {
-	list := wants(0, n, 256*kib)
-	now := time.Unix(1_700_000_000, 0)
-	p := NewPlanner(Limits{})
+type asked struct {
+	peer shoal.DeviceID
+	key  Key
+}
+
+func newFeeder(blocks int) *feeder {
+	f := &feeder{planner: NewPlanner(Limits{}), list: wants(0, blocks, 256*kib), now: time.Unix(1_700_000_000, 0)}
 	for i := range 3 {
-		p.Step(now, PeerUp{Peer: device(i), Cost: CostLAN})
+		f.planner.Step(f.now, PeerUp{Peer: device(i), Cost: CostLAN})
 	}
-	type asked struct {
-		peer shoal.DeviceID
-		key  Key
-	}
-	var open []asked
-	var group GroupID
-	take := func(acts []Action) {
-		for _, a := range acts {
-			if r, ok := a.(Request); ok {
-				for _, w := range r.Wants {
-					open = append(open, asked{r.Peer, w.Key()})
-				}
+	return f
+}
+
+func (f *feeder) step(ev Event) {
+	for _, a := range f.planner.Step(f.now, ev) {
+		if r, ok := a.(Request); ok {
+			for _, w := range r.Wants {
+				f.open = append(f.open, asked{r.Peer, w.Key()})
 			}
 		}
 	}
-	b.ReportAllocs()
-	for done := 0; b.Loop(); done++ {
-		if len(open) == 0 {
-			group++
-			take(p.Step(now, Wanted{Group: group, Wants: list}))
-		}
-		next := open[0]
-		open = open[1:]
-		now = now.Add(time.Millisecond)
-		take(p.Step(now, Got{Peer: next.peer, Key: next.key}))
-		take(p.Step(now, Delivered{Key: next.key}))
+}
+
+// oneBlock is the life of one block, from wanted to delivered.
+func (f *feeder) oneBlock() {
+	if len(f.open) == 0 {
+		f.group++
+		f.step(Wanted{Group: f.group, Wants: f.list})
+	}
+	next := f.open[0]
+	f.open = f.open[1:]
+	f.now = f.now.Add(time.Millisecond)
+	f.step(Got{Peer: next.peer, Key: next.key})
+	f.step(Delivered{Key: next.key})
+}
+
+func BenchmarkSchedule(b *testing.B) {
+	for _, blocks := range []int{64, 4096} {
+		b.Run(fmt.Sprint(blocks), func(b *testing.B) {
+			f := newFeeder(blocks)
+			b.ReportAllocs()
+			for b.Loop() {
+				f.oneBlock()
+			}
+		})
+	}
+}
+
+// TestHotPathsAllocateLittle holds what a block costs the planner: its entry, the request, and the actions.
+func TestHotPathsAllocateLittle(t *testing.T) {
+	const most = 12
+	f := newFeeder(4096)
+	if n := testing.AllocsPerRun(20_000, f.oneBlock); n > most {
+		t.Errorf("%v allocations per block, at most %d are expected", n, most)
 	}
 }

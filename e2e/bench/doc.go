@@ -3,7 +3,9 @@
 //	go run ./e2e/bench                                   the first syncs, an edit, an insertion; all peers
 //	go run ./e2e/bench -only all                         also photos, other changes of a big file, renames and copies
 //	go run ./e2e/bench -peers syncthing -only latency    one workload, one peer beside shoal
+//	go run ./e2e/bench -only tiny -tiny 1000000          a very big tree: scans, start, sync, memory, databases; shoal alone
 //	go run ./e2e/bench -peers rsync-fsync -dir /dev/shm  beside an rsync that is durable, in memory
+//	go run ./e2e/bench -smoke                            seconds: what is sent and recorded, against what may be
 //	go run ./e2e/bench -size 2048 -rounds 3 -json        bigger, the median of three, as JSON
 //
 // Two ends live on this machine and talk over 127.0.0.1, in a network namespace of their own where that is allowed, so that the
@@ -12,7 +14,7 @@
 // says that the other end has everything; the trees are then compared. Rounds are interleaved and begin with another peer each. What rsync does not have, a watcher, costs it nothing: it is
 // started at the moment of the change.
 //
-// Columns: wall time (the median, and the least and most of all rounds) and what follows from it, processor seconds of both ends together, peak resident memory of the hungrier end, bytes on the wire with all
+// Columns: wall time (the median, and the least and most of all rounds) and what follows from it, processor seconds of both ends together, peak resident memory of the hungrier end ever, and what of it had no file behind it during the measurement, bytes on the wire with all
 // headers. rsync as a daemon does not encrypt; shoal and syncthing do.
 //
 // Peers that are missing are installed from Debian if this process may; else the table says so and goes on without them.

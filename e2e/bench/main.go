@@ -27,9 +27,11 @@ type config struct {
 	tries   int
 	sizeMiB int64
 	files   int
+	tiny    int
 	dir     string
 	program string
 	json    bool
+	smoke   bool
 	timeout time.Duration
 }
 
@@ -43,20 +45,25 @@ func parse(args []string) (config, error) {
 	flags.IntVar(&c.tries, "tries", 20, "how many edits the latency is measured with")
 	flags.Int64Var(&c.sizeMiB, "size", 1024, "size of the big file in MiB")
 	flags.IntVar(&c.files, "files", 20_000, "how many small files")
+	flags.IntVar(&c.tiny, "tiny", 100_000, "how many files of the tree of tiny files")
 	flags.StringVar(&c.dir, "dir", "", "where to work (default: a temporary folder)")
 	flags.StringVar(&c.program, "program", "", "measure this program instead of building one")
 	flags.BoolVar(&c.json, "json", false, "print JSON instead of a table")
+	flags.BoolVar(&c.smoke, "smoke", false, "small workloads, shoal alone; fails when bytes on the wire or records are more than they may be")
 	flags.DurationVar(&c.timeout, "timeout", 10*time.Minute, "how long one measurement may take")
 	if err := flags.Parse(args); err != nil {
 		return c, err
 	}
 	c.peers, c.only = fields(peers), fields(only)
+	if c.smoke {
+		c.beSmall()
+	}
 	for _, name := range c.only {
 		if name != everything && !slices.Contains(workloadNames(), name) {
 			return c, fmt.Errorf("there is no workload %q", name)
 		}
 	}
-	if c.rounds < 1 || c.tries < 1 || c.sizeMiB < 1 || c.files < 1 {
+	if c.rounds < 1 || c.tries < 1 || c.sizeMiB < 1 || c.files < 1 || c.tiny < 1 {
 		return c, errors.New("counts and sizes are 1 or more")
 	}
 	return c, nil
@@ -114,6 +121,9 @@ func run(ctx context.Context, c config) error {
 		for round := range c.rounds {
 			for i := range peers {
 				p := peers[(i+round)%len(peers)]
+				if w.alone && p.name != "shoal" {
+					continue
+				}
 				note("%s: %s, round %d of %d", w.name, p.name, round+1, c.rounds)
 				report.add(measure(ctx, c, place, p, w))
 			}
@@ -123,9 +133,14 @@ func run(ctx context.Context, c config) error {
 	if c.json {
 		enc := json.NewEncoder(os.Stdout)
 		enc.SetIndent("", "  ")
-		return enc.Encode(report)
+		err = enc.Encode(report)
+	} else {
+		err = report.print(os.Stdout)
 	}
-	return report.print(os.Stdout)
+	if err == nil && c.smoke {
+		err = report.checkCounts(c)
+	}
+	return err
 }
 
 // warm writes and removes a file. A virtual machine gets its memory from its host on first use, and who measures first would pay for that.

@@ -16,11 +16,20 @@ import (
 
 // cost is what something took.
 type cost struct {
-	Wall  time.Duration
-	CPU   time.Duration // of both ends together
-	Peak  int64         // bytes of resident memory of the hungrier end, ever since it was started
-	Wire  int64         // bytes, headers included
-	Edits []time.Duration
+	Wall time.Duration
+	CPU  time.Duration // of both ends together
+	Peak int64         // bytes of resident memory of the hungrier end, ever since it was started
+	Anon int64         // the most of it that was seen with no file behind it, since the measurement began
+	Wire int64         // bytes, headers included
+	// Records that the source wrote into its journal, if it has one.
+	Records int64
+	Edits   []time.Duration
+}
+
+// recorder is an end that keeps a journal.
+type recorder interface {
+	// records returns how many records the source has ever written.
+	records(ctx context.Context) (int64, error)
 }
 
 // spender is an end with processes that come and go: what they used cannot be read any more when they have gone.
@@ -33,8 +42,8 @@ type spender interface {
 type meter struct {
 	ends ends
 
-	mu   sync.Mutex
-	peak int64 // guarded by mu
+	mu         sync.Mutex
+	peak, anon int64 // guarded by mu
 }
 
 // samplePause is how often memory is looked at: processes that end in between are seen by their spender only.
@@ -47,8 +56,15 @@ func (m *meter) measure(ctx context.Context, act func() error) (cost, error) {
 	sampler.Go(func() { m.sample(ctx) })
 	defer sampler.Wait()
 	defer cancel()
+	m.mu.Lock()
+	m.anon = 0
+	m.mu.Unlock()
 	cpu := m.cpu()
 	wire, err := lab.Wire(m.ends.pids()[0])
+	if err != nil {
+		return cost{}, err
+	}
+	records, err := m.records(ctx)
 	if err != nil {
 		return cost{}, err
 	}
@@ -57,6 +73,11 @@ func (m *meter) measure(ctx context.Context, act func() error) (cost, error) {
 		return cost{}, err
 	}
 	c := cost{Wall: time.Since(start)}
+	recordsNow, err := m.records(ctx)
+	if err != nil {
+		return cost{}, err
+	}
+	c.Records = recordsNow - records
 	wireNow, err := lab.Wire(m.ends.pids()[0])
 	if err != nil {
 		return cost{}, err
@@ -64,9 +85,16 @@ func (m *meter) measure(ctx context.Context, act func() error) (cost, error) {
 	m.look()
 	c.CPU, c.Wire = m.cpu()-cpu, wireNow-wire
 	m.mu.Lock()
-	c.Peak = m.peak
+	c.Peak, c.Anon = m.peak, m.anon
 	m.mu.Unlock()
 	return c, nil
+}
+
+func (m *meter) records(ctx context.Context) (int64, error) {
+	if r, ok := m.ends.(recorder); ok {
+		return r.records(ctx)
+	}
+	return 0, nil
 }
 
 // sample looks at memory every now and then until ctx ends.
@@ -85,10 +113,13 @@ func (m *meter) sample(ctx context.Context) {
 
 // look remembers the most memory that any process of the ends has had.
 func (m *meter) look() {
-	var most int64
+	var most, anon int64
 	for _, pid := range family(m.ends.pids()) {
 		if peak, err := lab.PeakMemory(pid); err == nil {
 			most = max(most, peak)
+		}
+		if held, err := lab.Memory(pid); err == nil {
+			anon = max(anon, held)
 		}
 	}
 	if s, ok := m.ends.(spender); ok {
@@ -97,7 +128,7 @@ func (m *meter) look() {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.peak = max(m.peak, most)
+	m.peak, m.anon = max(m.peak, most), max(m.anon, anon)
 }
 
 // cpu returns the processor time of the ends so far.

@@ -28,7 +28,9 @@ type result struct {
 	FilesPerS   float64 `json:"files_per_s,omitempty"`
 	CPUSeconds  float64 `json:"cpu_s"`
 	PeakBytes   int64   `json:"peak_bytes"`
+	AnonBytes   int64   `json:"anon_bytes"`
 	WireBytes   int64   `json:"wire_bytes"`
+	Records     int64   `json:"records,omitempty"`
 	P50Ms       float64 `json:"p50_ms,omitempty"`
 	P95Ms       float64 `json:"p95_ms,omitempty"`
 }
@@ -38,13 +40,14 @@ type report struct {
 	Machine string   `json:"machine"`
 	Peers   []string `json:"peers"`
 	Results []result `json:"results"`
+	Remarks []string `json:"remarks,omitempty"`
 	Behind  []string `json:"behind"` // rows where shoal is not ahead of syncthing
 }
 
 // with fills a row in.
 func (r result) with(o outcome) result {
 	seconds := o.Wall.Seconds()
-	r.Rounds, r.WallSeconds, r.CPUSeconds, r.PeakBytes, r.WireBytes = 1, seconds, o.CPU.Seconds(), o.Peak, o.Wire
+	r.Rounds, r.WallSeconds, r.CPUSeconds, r.PeakBytes, r.WireBytes, r.Records, r.AnonBytes = 1, seconds, o.CPU.Seconds(), o.Peak, o.Wire, o.Records, o.Anon
 	if o.bytes > 0 {
 		r.MBPerSecond = float64(o.bytes) / 1e6 / seconds
 	}
@@ -60,15 +63,17 @@ func (r result) with(o outcome) result {
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-func (r *report) add(row result) { r.Results = append(r.Results, row) }
+func (r *report) add(rows []result, remarks []string) {
+	r.Results, r.Remarks = append(r.Results, rows...), append(r.Remarks, remarks...)
+}
 
 // finish puts the rounds of each row together and compares.
 func (r *report) finish() {
-	type key struct{ workload, peer string }
+	type key struct{ workload, what, peer string }
 	rounds := map[key][]result{}
 	var order []key
 	for _, row := range r.Results {
-		k := key{row.Workload, row.Peer}
+		k := key{row.Workload, row.What, row.Peer}
 		if rounds[k] == nil {
 			order = append(order, k)
 		}
@@ -97,7 +102,7 @@ func (r *report) finish() {
 func (r *report) compare() {
 	r.Behind = []string{}
 	for _, ours := range r.Results {
-		i := slices.IndexFunc(r.Results, func(o result) bool { return o.Workload == ours.Workload && o.Peer == "syncthing" && o.Error == "" })
+		i := slices.IndexFunc(r.Results, func(o result) bool { return o.What == ours.What && o.Peer == "syncthing" && o.Error == "" })
 		if ours.Peer != "shoal" || i < 0 {
 			continue
 		}
@@ -131,19 +136,22 @@ func (r *report) print(out io.Writer) error {
 	}
 	fmt.Fprintln(out)
 	w := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
-	fmt.Fprintln(w, "| workload\t| peer\t| wall s\t| least–most\t| MB/s\t| files/s\t| CPU s\t| peak MiB\t| wire MiB\t| p50 ms\t| p95 ms\t|")
-	fmt.Fprintln(w, "| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t|")
+	fmt.Fprintln(w, "| workload\t| peer\t| wall s\t| least–most\t| MB/s\t| files/s\t| CPU s\t| peak MiB\t| anon MiB\t| wire MiB\t| p50 ms\t| p95 ms\t|")
+	fmt.Fprintln(w, "| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t|")
 	for _, row := range r.Results {
 		if row.Error != "" {
-			fmt.Fprintf(w, "| %s\t| %s\t| failed\t|\t|\t|\t|\t|\t|\t|\t|\t|\n", row.What, row.Peer)
+			fmt.Fprintf(w, "| %s\t| %s\t| failed\t|\t|\t|\t|\t|\t|\t|\t|\t|\t|\n", row.What, row.Peer)
 			continue
 		}
-		fmt.Fprintf(w, "| %s\t| %s\t| %.2f\t| %.2f–%.2f\t| %s\t| %s\t| %.2f\t| %.0f\t| %.2f\t| %s\t| %s\t|\n", row.What, row.Peer, row.WallSeconds, row.WallLeast, row.WallMost,
-			optional(row.MBPerSecond), optional(row.FilesPerS), row.CPUSeconds, mebibytes(row.PeakBytes), mebibytes(row.WireBytes),
+		fmt.Fprintf(w, "| %s\t| %s\t| %.2f\t| %.2f–%.2f\t| %s\t| %s\t| %.2f\t| %.0f\t| %.0f\t| %.2f\t| %s\t| %s\t|\n", row.What, row.Peer, row.WallSeconds, row.WallLeast, row.WallMost,
+			optional(row.MBPerSecond), optional(row.FilesPerS), row.CPUSeconds, mebibytes(row.PeakBytes), mebibytes(row.AnonBytes), mebibytes(row.WireBytes),
 			optional(row.P50Ms), optional(row.P95Ms))
 	}
 	if err := w.Flush(); err != nil {
 		return err
+	}
+	if len(r.Remarks) > 0 {
+		fmt.Fprintf(out, "\n- %s\n", strings.Join(r.Remarks, "\n- "))
 	}
 	if err := r.printRatios(out); err != nil {
 		return err
@@ -174,7 +182,7 @@ func (r *report) printRatios(out io.Writer) error {
 		}
 		fmt.Fprintf(w, "| %s\t|", ours.What)
 		for _, name := range others {
-			i := slices.IndexFunc(r.Results, func(o result) bool { return o.Workload == ours.Workload && o.Peer == name && o.Error == "" })
+			i := slices.IndexFunc(r.Results, func(o result) bool { return o.What == ours.What && o.Peer == name && o.Error == "" })
 			switch {
 			case i < 0:
 				fmt.Fprint(w, "\t|")

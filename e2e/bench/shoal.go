@@ -87,6 +87,15 @@ func (s *shoalEnds) done(ctx context.Context) error {
 	})
 }
 
+func (s *shoalEnds) records(ctx context.Context) (int64, error) {
+	st, err := s.status(ctx, s.a)
+	var sum int64
+	for _, seq := range st.Frontier {
+		sum += int64(seq)
+	}
+	return sum, err
+}
+
 // status asks the control socket: starting the program for every look would cost time that is not the daemon's.
 func (s *shoalEnds) status(ctx context.Context, d *lab.Device) (f lab.FolderStatus, err error) {
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -111,6 +120,19 @@ func (s *shoalEnds) status(ctx context.Context, d *lab.Device) (f lab.FolderStat
 	return status.Folders[0], nil
 }
 
+// idle returns when the source has nothing to do.
+func (s *shoalEnds) idle(ctx context.Context) error {
+	return lab.Poll(ctx, donePause, func() error {
+		have, err := s.status(ctx, s.a)
+		if err == nil && have.State != "idle" {
+			err = fmt.Errorf("%s is %s", s.a.Name, have.State)
+		}
+		return err
+	})
+}
+
+func (s *shoalEnds) name(i int) string { return []string{"the source", "the target"}[i] }
+
 func succeed(ctx context.Context, d *lab.Device, args ...string) error {
 	r, err := d.Run(ctx, args...)
 	if err == nil && r.Code != 0 {
@@ -119,7 +141,15 @@ func succeed(ctx context.Context, d *lab.Device, args ...string) error {
 	return err
 }
 
-func (s *shoalEnds) pids() []int { return []int{s.a.PID(), s.b.PID()} }
+func (s *shoalEnds) pids() []int {
+	var pids []int
+	for _, d := range []*lab.Device{s.a, s.b} {
+		if d.Running() {
+			pids = append(pids, d.PID())
+		}
+	}
+	return pids
+}
 
 func (s *shoalEnds) folders() (from, to string) {
 	return filepath.Join(s.place.dir, "a"), filepath.Join(s.place.dir, "b")

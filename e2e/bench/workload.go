@@ -19,22 +19,31 @@ import (
 
 // workload is one thing that is measured. Each is a file of its own.
 type workload struct {
-	name string
-	what func(config) string // for the table
-	run  func(context.Context, *session) (outcome, error)
+	name  string
+	what  func(config) string // for the table
+	run   func(context.Context, *session) (outcome, error)
+	alone bool // other peers have nothing like it
 }
 
 // outcome is what a workload took, and how much it was.
 type outcome struct {
 	cost
-	bytes int64
-	files int
+	bytes   int64
+	files   int
+	parts   []part   // rows of their own
+	remarks []string // lines below the table
+}
+
+// part is one of several things that a workload measured on its way.
+type part struct {
+	what string
+	outcome
 }
 
 // The first coreWorkloads run when nothing else is said: a round of all of them takes more than ten minutes.
 var workloads = []workload{
 	bigFile, smallFiles, goSource, editLatency, insertHead,
-	photos, overwrite, appended, renameBig, copyBig, renameFolder, copyFolder,
+	photos, overwrite, appended, renameBig, copyBig, renameFolder, copyFolder, tinyTree,
 }
 
 const coreWorkloads = 5
@@ -69,7 +78,7 @@ type session struct {
 }
 
 // measure runs one workload on one peer, in a folder of its own. What goes wrong is part of the result.
-func measure(ctx context.Context, c config, in place, p peer, w workload) result {
+func measure(ctx context.Context, c config, in place, p peer, w workload) (rows []result, remarks []string) {
 	r := result{Peer: p.name, Workload: w.name, What: w.what(c)}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -77,9 +86,12 @@ func measure(ctx context.Context, c config, in place, p peer, w workload) result
 	if err != nil {
 		note("%s: %s: %v", p.name, w.name, err)
 		r.Error = err.Error()
-		return r
+		return []result{r}, nil
 	}
-	return r.with(out)
+	for _, part := range out.parts {
+		rows = append(rows, result{Peer: p.name, Workload: w.name, What: part.what}.with(part.outcome))
+	}
+	return append(rows, r.with(out)), out.remarks
 }
 
 func runSession(ctx context.Context, c config, in place, p peer, w workload) (out outcome, err error) {
