@@ -193,71 +193,95 @@ func (s *Service) run(outer context.Context, jobs []*Job, size int64) {
 
 // assemble completes the jobs of b, telling ended of each as soon as it is.
 func (b *batch) assemble(ctx context.Context, fetch fetcher, ended func(*Job, error)) {
-	pending := b.jobs
-	for len(pending) > 0 {
-		byBlock := map[block.ID][]*Job{}
-		var mu sync.Mutex
-		open := map[*Job]int{}
-		var wants []Want
-		for _, j := range pending {
-			ws, err := j.Begin(ctx)
-			if err != nil || len(ws) == 0 {
-				if err != nil {
-					j.Release()
-				}
-				ended(j, err)
-				continue
-			}
-			open[j] = len(ws)
-			for _, w := range ws {
-				if byBlock[w.Block] == nil {
-					wants = append(wants, w)
-				}
-				byBlock[w.Block] = append(byBlock[w.Block], j)
-			}
-		}
+	for pending := b.jobs; len(pending) > 0; {
+		r := round{batch: b, ended: ended, byBlock: map[block.ID][]*Job{}, open: map[*Job]int{}}
+		wants := r.begin(ctx, pending)
 		if len(wants) == 0 {
 			return
 		}
-		var again []*Job
 		err := fetch(ctx, wants, func(w Want, data []byte) error {
-			mu.Lock()
-			defer mu.Unlock()
-			b.moved.Store(time.Now().UnixNano())
-			for _, j := range byBlock[w.Block] {
-				if _, ok := open[j]; !ok {
-					continue
-				}
-				if err := j.Deliver(w, data); err != nil {
-					delete(open, j)
-					j.Release()
-					ended(j, err)
-					continue
-				}
-				if open[j]--; open[j] > 0 {
-					continue
-				}
-				delete(open, j)
-				if more, err := j.Begin(ctx); err == nil && len(more) > 0 {
-					again = append(again, j)
-				} else {
-					ended(j, err)
-				}
-			}
+			r.deliver(ctx, w, data)
 			return nil
 		})
 		if err != nil {
-			for j := range open {
-				j.Release()
-				ended(j, err)
-			}
-			for _, j := range again {
-				j.Release()
-				ended(j, err)
-			}
+			r.giveUp(err)
 			return
 		}
-		pending = again
+		pending = r.again
+	}
+}
+
+// round is one fetch for several jobs. Those that then turn out to need more go on in the next.
+type round struct {
+	batch   *batch
+	ended   func(*Job, error)
+	byBlock map[block.ID][]*Job // set once
+
+	mu    sync.Mutex
+	open  map[*Job]int // guarded by mu: how many blocks each still needs
+	again []*Job       // guarded by mu
+}
+
+// begin begins jobs and returns what is to be fetched, each block once.
+func (r *round) begin(ctx context.Context, jobs []*Job) (wants []Want) {
+	for _, j := range jobs {
+		ws, err := j.Begin(ctx)
+		if err != nil || len(ws) == 0 {
+			if err != nil {
+				j.Release()
+			}
+			r.ended(j, err)
+			continue
+		}
+		r.open[j] = len(ws)
+		for _, w := range ws {
+			if r.byBlock[w.Block] == nil {
+				wants = append(wants, w)
+			}
+			r.byBlock[w.Block] = append(r.byBlock[w.Block], j)
+		}
+	}
+	return wants
+}
+
+// deliver hands a block to the jobs that need it.
+func (r *round) deliver(ctx context.Context, w Want, data []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.batch.moved.Store(time.Now().UnixNano())
+	for _, j := range r.byBlock[w.Block] {
+		if _, ok := r.open[j]; !ok {
+			continue
+		}
+		if err := j.Deliver(w, data); err != nil {
+			delete(r.open, j)
+			j.Release()
+			r.ended(j, err)
+			continue
+		}
+		if r.open[j]--; r.open[j] > 0 {
+			continue
+		}
+		delete(r.open, j)
+		if more, err := j.Begin(ctx); err == nil && len(more) > 0 {
+			r.again = append(r.again, j)
+		} else {
+			r.ended(j, err)
+		}
+	}
+}
+
+// giveUp ends what is left after a fetch that failed.
+func (r *round) giveUp(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for j := range r.open {
+		j.Release()
+		r.ended(j, err)
+	}
+	for _, j := range r.again {
+		j.Release()
+		r.ended(j, err)
 	}
 }
 

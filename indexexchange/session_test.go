@@ -3,13 +3,10 @@ package indexexchange
 import (
 	"context"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/shoalmesh/shoal"
-	"github.com/shoalmesh/shoal/block"
-	"github.com/shoalmesh/shoal/conflict"
 	"github.com/shoalmesh/shoal/index"
 )
 
@@ -359,83 +356,3 @@ func mustOwn(n *node) (j shoal.JournalID) {
 }
 
 // TestDevicesBecomeEqualInEveryTopology lets up to five devices write, in a random connected graph whose wires break, lose
-
-func TestWhatAPeerHadBeforeDoesNotTravelBesideItsRecord(t *testing.T) {
-	w := newWorld(t, 2)
-	a, wi := w.nodes[0], w.connect(0, 1)
-	var first []shoal.Dot
-	commit := func(entries ...index.Entry) []shoal.Dot {
-		t.Helper()
-		var dots []shoal.Dot
-		w.must(a.folder.Update(context.Background(), func(tx *index.Tx) (err error) {
-			if _, open := tx.Own(); !open {
-				w.must(tx.OpenJournal())
-			}
-			if dots, err = tx.Append(entries); err != nil {
-				return err
-			}
-			for _, e := range entries {
-				s, err := tx.Desired(e.Path)
-				if err != nil {
-					return err
-				}
-				var base *index.Base
-				if s != nil {
-					base = index.BaseOf(s, index.DiskStat{Size: s.Size, Mode: s.Mode, Inode: 7})
-				}
-				if err := tx.SetBase(e.Path, base); err != nil {
-					return err
-				}
-			}
-			return nil
-		}))
-		w.must(a.core.Refresh(w.people.folder))
-		return dots
-	}
-	seen := func(p shoal.Path) (version conflict.Version, content block.ContentID) {
-		w.must(a.folder.View(func(tx *index.Tx) error {
-			s, err := tx.Desired(p)
-			version, content = s.Version, s.Content
-			return err
-		}))
-		return version, content
-	}
-	first = commit(a.file("a", "one"), a.file("b", "two"), a.file("c", "three"))
-	w.settle()
-	sent := func() (blocks []string) {
-		t.Helper()
-		frames, err := wi.ss[0].Next(context.Background())
-		w.must(err)
-		m, err := decode(frames[0])
-		w.must(err)
-		for _, s := range m.(batchMessage).small {
-			blocks = append(blocks, string(s.sealed))
-		}
-		w.must(wi.ss[1].Receive(context.Background(), frames[0]))
-		w.settle()
-		return blocks
-	}
-	check := func(what string, want ...string) {
-		t.Helper()
-		if got := sent(); !slices.Equal(got, want) {
-			t.Errorf("%s: %q travelled, want %q", what, got, want)
-		}
-	}
-
-	commit(a.file("copy of a", "one"), a.file("new", "four"))
-	check("a copy beside something new", "four")
-
-	mode := a.file("b", "two")
-	mode.Mode, mode.ContentFrom = 0o600, first[1]
-	mode.Version, _ = seen("b")
-	commit(mode)
-	check("another mode")
-
-	gone := index.Entry{Path: "c", Kind: shoal.KindTombstone, MovedTo: "d"}
-	gone.Version, gone.Replaced = seen("c")
-	commit(gone, a.file("d", "three"))
-	check("another name")
-
-	commit(a.file("e", "five"), a.file("f", "five"))
-	check("twice the same, which is new", "five")
-}

@@ -115,22 +115,7 @@ func (f *folderRun) runOpen(ctx context.Context) error {
 		return fmt.Errorf("open the folder %s: %w", f.path, err)
 	}
 	defer fsys.Close()
-	keys := f.node.roster.Keys(f.id)
-	if keys == nil {
-		return fmt.Errorf("this device has no key of the folder")
-	}
-	bk := blockKeys(keys)
-	eng, err := folder.New(folder.Config{
-		Index: f.index, FS: fsys, Keys: &bk, Self: f.node.self(), Now: time.Now, Log: f.log, Workers: runtime.GOMAXPROCS(0),
-		Access:   f.access,
-		Happened: f.happened,
-		Changed:  func() { f.node.exchange.Notify(f.id) },
-		Cached:   func(id block.ID) ([]byte, bool) { return f.node.small.get(smallKey{f.id, id}) },
-		Holds: func(ids []block.ID) {
-			f.node.small.drop(f.id, ids)
-			f.node.blocks.NowHave(f.id, ids)
-		},
-	})
+	eng, err := f.newEngine(fsys)
 	if err != nil {
 		return err
 	}
@@ -152,6 +137,31 @@ func (f *folderRun) runOpen(ctx context.Context) error {
 	f.openErr.Store(nil)
 	defer f.current.Store(nil)
 
+	return f.runService(ctx, w, svc)
+}
+
+// newEngine makes the engine of the folder that is open as fsys.
+func (f *folderRun) newEngine(fsys *disk.OS) (*folder.Engine, error) {
+	keys := f.node.roster.Keys(f.id)
+	if keys == nil {
+		return nil, fmt.Errorf("this device has no key of the folder")
+	}
+	bk := blockKeys(keys)
+	return folder.New(folder.Config{
+		Index: f.index, FS: fsys, Keys: &bk, Self: f.node.self(), Now: time.Now, Log: f.log, Workers: runtime.GOMAXPROCS(0),
+		Access:   f.access,
+		Happened: f.happened,
+		Changed:  func() { f.node.exchange.Notify(f.id) },
+		Cached:   func(id block.ID) ([]byte, bool) { return f.node.small.get(smallKey{f.id, id}) },
+		Holds: func(ids []block.ID) {
+			f.node.small.drop(f.id, ids)
+			f.node.blocks.NowHave(f.id, ids)
+		},
+	})
+}
+
+// runService watches the folder and keeps it up to date until ctx ends or the root is gone.
+func (f *folderRun) runService(ctx context.Context, w *watch.Watcher, svc *folder.Service) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
