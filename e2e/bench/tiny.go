@@ -11,8 +11,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"go.etcd.io/bbolt"
-
 	"github.com/shoalmesh/shoal/e2e/lab"
 )
 
@@ -133,10 +131,10 @@ func (t *tree) databases(ctx context.Context) error {
 			if err != nil || filepath.Ext(path) != ".db" {
 				return err
 			}
-			file, live, err := databaseSize(path)
+			info, err := e.Info()
 			if err == nil {
-				t.out.remarks = append(t.out.remarks, fmt.Sprintf("%d tiny files: the database of %s takes %d bytes a file, %d of them live pages",
-					t.tiny, t.ends.name(i), file/int64(t.tiny), live/int64(t.tiny)))
+				t.out.remarks = append(t.out.remarks, fmt.Sprintf("%d tiny files: the database of %s takes %d bytes a file",
+					t.tiny, t.ends.name(i), info.Size()/int64(t.tiny)))
 			}
 			return err
 		})
@@ -145,20 +143,4 @@ func (t *tree) databases(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// databaseSize returns the size of a database file and what of it is not free, in bytes.
-func databaseSize(path string) (file, live int64, err error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return 0, 0, err
-	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: time.Second, PreLoadFreelist: true})
-	if err != nil {
-		return 0, 0, fmt.Errorf("open %s: %w", path, err)
-	}
-	defer db.Close()
-	free := int64(db.Stats().FreePageN+db.Stats().PendingPageN) * int64(db.Info().PageSize)
-	err = db.View(func(tx *bbolt.Tx) error { live = tx.Size() - free; return nil })
-	return info.Size(), live, err
 }

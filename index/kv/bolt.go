@@ -26,6 +26,10 @@ type Bolt struct {
 	fill   func(bucket string) float64
 	broken atomic.Pointer[error] // set when damage was found; nothing works after
 	closed atomic.Bool
+
+	// unended counts transactions from before they begin until they have ended. One that bbolt panicked out of never ends, and may hold
+	// bbolt's locks for ever.
+	unended atomic.Int64
 }
 
 var _ Store = (*Bolt)(nil)
@@ -142,13 +146,25 @@ func (b *Bolt) View(fn func(Tx) error) error {
 		return err
 	}
 	return b.watch(func() error {
-		tx, err := b.db.Begin(false)
+		tx, err := b.beginTx(false)
 		if err != nil {
-			return boltError(err)
+			return err
 		}
-		defer func() { _ = tx.Rollback() }() // a read transaction has nothing to lose
+		defer func() {
+			_ = tx.Rollback() // a read transaction has nothing to lose
+			b.unended.Add(-1)
+		}()
 		return fn(snapshot{boltSource{tx}})
 	})
+}
+
+func (b *Bolt) beginTx(writable bool) (*bbolt.Tx, error) {
+	b.unended.Add(1)
+	tx, err := b.db.Begin(writable)
+	if err != nil {
+		b.unended.Add(-1)
+	}
+	return tx, boltError(err)
 }
 
 // Sync calls fsync on the file.
@@ -160,16 +176,20 @@ func (b *Bolt) Sync() error {
 }
 
 // Close waits for running transactions and writes the list of free pages, which commits leave out, so that the next Open need
-// not look for them. After damage the file is left as it is: bbolt's locks may be held for ever.
+// not look for them. After damage the file is left as it is, and open if one of bbolt's locks may be held for ever.
 func (b *Bolt) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.drain()
-	if b.closed.Swap(true) || b.broken.Load() != nil {
+	broken := b.broken.Load() != nil
+	if b.closed.Swap(true) || broken && b.unended.Load() > 0 {
 		return nil
 	}
 	return catch(func() error {
 		defer markDamage()
+		if broken {
+			return b.db.Close()
+		}
 		return errors.Join(b.writeFreePages(), b.db.Close())
 	})
 }
@@ -213,9 +233,9 @@ func (b *Bolt) begin() (batch, error) {
 	if err := b.usable(); err != nil {
 		return nil, err
 	}
-	tx, err := b.db.Begin(true)
+	tx, err := b.beginTx(true)
 	if err != nil {
-		return nil, boltError(err)
+		return nil, err
 	}
 	return &boltBatch{boltSource{tx}, b}, nil
 }
@@ -287,6 +307,7 @@ func (b *boltBatch) commit() error {
 		defer markDamage()
 		crashpoint.Here("database: to be committed")
 		err := b.tx.Commit()
+		b.store.unended.Add(-1)
 		crashpoint.Here("database: committed")
 		return err
 	})
@@ -295,7 +316,9 @@ func (b *boltBatch) commit() error {
 func (b *boltBatch) rollback() {
 	_ = b.store.watch(func() error { // nothing was written; damage is remembered
 		defer markDamage()
-		return b.tx.Rollback()
+		err := b.tx.Rollback()
+		b.store.unended.Add(-1)
+		return err
 	})
 }
 

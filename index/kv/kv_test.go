@@ -196,3 +196,41 @@ func useAll(path string) error {
 		return nil
 	})
 }
+
+// TestAFileThatIsFoundDamagedIsLetGoOf opens the file again: what holds it open or mapped keeps it locked, and its room on the disk.
+func TestAFileThatIsFoundDamagedIsLetGoOf(t *testing.T) {
+	find := func(kv.Tx) error { return kv.ErrDamaged }
+	for name, use := range map[string]func(b *kv.Bolt) error{
+		"in a look":      func(b *kv.Bolt) error { return b.View(find) },
+		"in an update":   func(b *kv.Bolt) error { return b.Update(find) },
+		"after a commit": func(b *kv.Bolt) error { return errors.Join(put(b), b.View(find)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "db")
+			b := openBolt(t, path)
+			if err := use(b); !errors.Is(err, kv.ErrDamaged) {
+				t.Fatal(err)
+			}
+			if err := put(b); !errors.Is(err, kv.ErrDamaged) {
+				t.Errorf("used after damage: %v", err)
+			}
+			if err := b.Close(); err != nil {
+				t.Fatal(err)
+			}
+			again, err := kv.Open(path, kv.BoltOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := again.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func put(b *kv.Bolt) error {
+	return b.Update(func(tx kv.Tx) error {
+		tx.Bucket("a").Put([]byte("k"), []byte("v"))
+		return nil
+	})
+}
