@@ -10,9 +10,9 @@ import (
 	"os"
 )
 
-// After a crash bbolt finds the free pages by walking the whole file, and it does so in a goroutine of its own whose panic about
-// a page that makes no sense ends the process. So the same walk is made here first, where it ends in an error. After a clean Close
-// the free pages are in the file (see Bolt.Close) and there is no walk.
+// bbolt believes what it reads. Pages that lead in a circle keep a cursor going until memory is used up; a page that is in use and
+// counts as free is written over; and after a crash, when bbolt finds the free pages by walking the whole file, it does so in a goroutine
+// of its own whose panic about a page that makes no sense ends the process. So the whole file is walked here first.
 //
 // The layout is bbolt's (go.etcd.io/bbolt v1.5.0, internal/common: page.go, meta.go, bucket.go), in the machine's byte order.
 
@@ -26,9 +26,12 @@ const (
 	leafElement   = 16 // flags, position, key size, value size
 	bucketHeader  = 16 // root page, sequence
 
-	branchPage = 0x01
-	leafPage   = 0x02
-	bucketLeaf = 0x01
+	branchPage   = 0x01
+	leafPage     = 0x02
+	freelistPage = 0x10
+	bucketLeaf   = 0x01
+
+	manyFree = 0xFFFF // as the count of a freelist page: the real one is the first entry
 
 	noFreelist = ^uint64(0)
 	maxDepth   = 64
@@ -55,7 +58,7 @@ func parseMeta(b []byte) (m meta, ok bool) {
 	}, true
 }
 
-// verify walks a bbolt file if bbolt would. Errors wrap ErrDamaged, or are what the disk says. What is no bbolt file at all is left
+// verify walks a bbolt file. Errors wrap ErrDamaged, or are what the disk says. What is no bbolt file at all is left
 // for bbolt to refuse.
 func verify(path string) error {
 	f, err := os.Open(path)
@@ -71,14 +74,17 @@ func verify(path string) error {
 		return err
 	}
 	m, ok := newestMeta(f)
-	if !ok || m.freelist != noFreelist {
+	if !ok {
 		return nil
 	}
 	if m.pageSize < 512 || m.pageSize > 1<<20 || int64(m.high) < 2 || int64(m.high) > info.Size()/m.pageSize {
 		return fmt.Errorf("%w: %d pages of %d bytes in a file of %d", ErrDamaged, m.high, m.pageSize, info.Size())
 	}
 	v := &verifier{file: f, pageSize: m.pageSize, high: m.high, seen: make([]bool, m.high)}
-	return v.tree(m.root, nil, nil, 0)
+	if err := v.tree(m.root, nil, nil, 0); err != nil || m.freelist == noFreelist {
+		return err
+	}
+	return v.free(m.freelist)
 }
 
 // newestMeta reads the two meta pages. The first one's place is fixed; the other is one page later, and pages have 512 bytes to
@@ -134,6 +140,32 @@ func (v *verifier) read(id uint64) ([]byte, error) {
 	buf = append(buf, make([]byte, int64(n)*v.pageSize)...)
 	_, err := v.file.ReadAt(buf[v.pageSize:], int64(id+1)*v.pageSize)
 	return buf, err
+}
+
+// free checks the list of free pages, after the tree: none of them may be in use, or be listed twice.
+func (v *verifier) free(id uint64) error {
+	page, err := v.read(id)
+	if err != nil {
+		return err
+	}
+	if flags := native.Uint16(page[8:]); flags != freelistPage {
+		return v.damaged(id, "is of type %#x", flags)
+	}
+	list, count := page[pageHeader:], uint64(native.Uint16(page[10:]))
+	if count == manyFree {
+		count, list = native.Uint64(list), list[8:]
+	}
+	if count > uint64(len(list)/8) {
+		return v.damaged(id, "lists %d free pages", count)
+	}
+	for i := range count {
+		free := native.Uint64(list[8*i:])
+		if free < 2 || free >= v.high || v.seen[free] {
+			return v.damaged(id, "lists page %d as free", free)
+		}
+		v.seen[free] = true
+	}
+	return nil
 }
 
 // tree checks a page and all below it; keys lie from min on and before max, where these are not nil.
