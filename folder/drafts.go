@@ -42,6 +42,9 @@ func (d *drafts) add(s *sight) error {
 
 // adopt gives what is no change of a user a base that says so, and nothing else; it tells whether s is that.
 func (d *drafts) adopt(s *sight, want *index.State) (bool, error) {
+	if b := s.base; onDisk(b) && b.Copy != nil && s.from != "" {
+		return false, nil // another file was put in the copy's place, by one who wants it there, even if the two are equal
+	}
 	if b := s.base; onDisk(b) && b.Kind == s.stat.Kind && b.Content == s.content && b.Mode == modeOf(s) && b.MTime == mtimeOf(s) {
 		nb := *b
 		nb.Stat = statOfSight(s)

@@ -253,6 +253,34 @@ func TestACopyOfWhatIsDeletedBesideItIsNotKept(t *testing.T) {
 	}
 }
 
+// As above, but the user moves what the path still shows over the copy, which is equal: its content is wanted at that name.
+func TestWhatIsMovedOverItsCopyIsKept(t *testing.T) {
+	s := newScript(t, "z")
+	s.winsApart()
+	s.join(s.b, s.c)
+	s.talk()
+	s.join()
+	s.work(s.b)
+	var copyOf string
+	for _, e := range s.b.fs.User().Tree() {
+		if e.Path != "f" && e.Path != "z" {
+			copyOf = string(e.Path)
+		}
+	}
+	if copyOf == "" {
+		t.Fatalf("b shows no copy:\n%s", s.b.fs.User().Dump())
+	}
+	s.must(s.b.fs.User().Rename("f", copyOf))
+	s.look(s.b)
+	s.rest()
+	for _, d := range s.devices {
+		shown := s.oracle.shown(d)
+		if !shown["a"] || !shown["c"] {
+			t.Errorf("%s does not show both contents:\n%s", d.name, d.fs.User().Dump())
+		}
+	}
+}
+
 // An edit answers a conflict when its author could see the copy.
 func TestAnEditBeforeTheCopyIsShownIsNoAnswer(t *testing.T) {
 	s := newScript(t, "z")
