@@ -9,12 +9,12 @@ import (
 
 // drafts gathers the records of one commit.
 type drafts struct {
-	e       *Engine
-	tx      *index.Tx
-	moved   map[shoal.Path]shoal.Path // old name → new name
-	touched map[shoal.Path]bool       // what the group is about
-	keeps   []draft                   // records that bring or keep content
-	hides   []draft                   // records that take content from a name: they come last in a commit
+	e      *Engine
+	tx     *index.Tx
+	moved  map[shoal.Path]shoal.Path // old name → new name
+	sights map[shoal.Path]*sight     // what the group is about
+	keeps  []draft                   // records that bring or keep content
+	hides  []draft                   // records that take content from a name: they come last in a commit
 }
 
 // draft is a record to be and the base that goes with it.
@@ -42,17 +42,8 @@ func (d *drafts) add(s *sight) error {
 
 // adopt gives what is no change of a user a base that says so, and nothing else; it tells whether s is that.
 func (d *drafts) adopt(s *sight, want *index.State) (bool, error) {
-	if b := s.base; onDisk(b) && b.Copy != nil && s.from != "" {
-		return false, nil // another file was put in the copy's place, by one who wants it there, even if the two are equal
-	}
-	if b := s.base; onDisk(b) && b.Kind == s.stat.Kind && b.Content == s.content && b.Mode == modeOf(s) && b.MTime == mtimeOf(s) {
-		nb := *b
-		nb.Stat = statOfSight(s)
-		return true, d.setBase(s.path, &nb)
-	}
-	if b := s.base; onDisk(b) && b.Kind == s.stat.Kind && b.Kind == shoal.KindSymlink && b.Content == s.content {
-		// Nobody edits the time of a symlink, but a power cut may lose it: no fsync reaches it. It is set again, and no change of a user.
-		nb := *b
+	if s.asBefore() {
+		nb := *s.base
 		nb.Stat, nb.MTime = statOfSight(s), mtimeOf(s)
 		return true, d.setBase(s.path, &nb)
 	}
@@ -62,6 +53,36 @@ func (d *drafts) adopt(s *sight, want *index.State) (bool, error) {
 		return true, d.setBase(s.path, b)
 	}
 	return false, nil
+}
+
+// asBefore tells whether s shows what was there before, for all that a user may have done.
+func (s *sight) asBefore() bool {
+	b := s.base
+	if !onDisk(b) || b.Kind != s.stat.Kind || b.Content != s.content {
+		return false
+	}
+	if b.Copy != nil && s.from != "" {
+		return false // another file was put in the copy's place, by one who wants it there, even if the two are equal
+	}
+	if b.Kind == shoal.KindSymlink {
+		return true // nobody edits the time of a symlink, but a power cut may lose it, since no fsync reaches it: it is set again
+	}
+	return b.Mode == modeOf(s) && b.MTime == mtimeOf(s)
+}
+
+// touches tells whether the group changes something at p, and not only finds what was there or is wanted there.
+func (d *drafts) touches(p shoal.Path) (bool, error) {
+	s := d.sights[p]
+	switch {
+	case s == nil:
+		return false, nil
+	case s.gone():
+		return true, nil
+	case s.asBefore():
+		return false, nil
+	}
+	want, err := d.tx.Desired(p)
+	return err == nil && !d.isWanted(s, want), err
 }
 
 // modeOf returns the permission bits that s has as state; a symlink has none. Where the disk reports what it reported before, that is what was

@@ -112,9 +112,9 @@ func (e *Engine) commit(ctx context.Context, group []*sight) error {
 	var d *drafts
 	crashpoint.Here("record: to be written")
 	err := e.Index.Update(ctx, func(tx *index.Tx) error {
-		d = &drafts{e: e, tx: tx, moved: map[shoal.Path]shoal.Path{}, touched: map[shoal.Path]bool{}}
+		d = &drafts{e: e, tx: tx, moved: map[shoal.Path]shoal.Path{}, sights: make(map[shoal.Path]*sight, len(group))}
 		for _, s := range group {
-			d.touched[s.path] = true
+			d.sights[s.path] = s
 			if s.from != "" {
 				d.moved[s.from] = s.path
 			}

@@ -33,7 +33,7 @@ var (
 func (e *Engine) Resolve(ctx context.Context, p shoal.Path, keep Keep) error {
 	recorded := false
 	err := e.Index.Update(ctx, func(tx *index.Tx) error {
-		d := &drafts{e: e, tx: tx, touched: map[shoal.Path]bool{}}
+		d := &drafts{e: e, tx: tx}
 		if err := d.resolve(p, keep); err != nil {
 			return err
 		}

@@ -29,8 +29,8 @@ func (d *drafts) settleAround(p shoal.Path, b *index.Base) error {
 	}
 	own := d.draftAt(of)
 	if own == nil {
-		if d.touched[of] && of != p {
-			return nil // its own sight comes later in the group and settles everything
+		if touched, err := d.touches(of); err != nil || touched && of != p {
+			return err // its own sight comes later in the group and settles everything
 		}
 		if !onDisk(row.Base) {
 			return nil // the winner is not on this disk yet: nobody has seen the conflict, the copy will be shown again
@@ -60,8 +60,9 @@ func (d *drafts) settleAround(p shoal.Path, b *index.Base) error {
 func (d *drafts) settleStale(of shoal.Path, row *index.Row, c *index.Base) error {
 	own := d.draftAt(of)
 	if own == nil {
-		if d.touched[of] || !onDisk(row.Base) || d.tx.Lineage().Descends(row.Base.Version, c.Version) {
-			return nil
+		touched, err := d.touches(of)
+		if err != nil || touched || !onDisk(row.Base) || d.tx.Lineage().Descends(row.Base.Version, c.Version) {
+			return err
 		}
 		d.keeps = append(d.keeps, draft{entry: d.keepEntry(of, row.Base), base: row.Base})
 		own = &d.keeps[len(d.keeps)-1]
@@ -119,7 +120,11 @@ func (d *drafts) settleCopy(c shoal.Path, at *index.Base) (conflict.Version, err
 		return nil, err
 	}
 	shown := onDisk(b) && b.Copy != nil && b.Copy.Record == want.Copy.Record
-	if (d.touched[c] || d.e.leaving[c]) && (shown || b == nil) {
+	touched, err := d.touches(c)
+	if err != nil {
+		return nil, err
+	}
+	if (touched || d.e.leaving[c]) && (shown || b == nil) {
 		return want.Version, nil
 	}
 	if onDisk(at) && d.tx.Lineage().Covers(at.Version, want.Copy.Record) {

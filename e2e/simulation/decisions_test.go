@@ -281,6 +281,39 @@ func TestWhatIsMovedOverItsCopyIsKept(t *testing.T) {
 	}
 }
 
+// A user wrote a file where others have a conflict, whose copy stands beside it already, and somebody sets the copy's mode to what it is. That is no
+// change of the copy, so the file's record, which has seen the copy, must keep it.
+func TestACopyThatWasOnlyLookedAtIsKept(t *testing.T) {
+	s := newScript(t, "z")
+	s.join()
+	s.write(s.a, "f", "a")
+	s.look(s.a)
+	s.now = s.now.Add(time.Hour) // c wins
+	s.write(s.c, "f", "c")
+	s.look(s.c)
+	s.join(s.a, s.b, s.c)
+	s.talk()
+	s.write(s.b, "f", "b")
+	s.work(s.b)
+	var beside string
+	for _, e := range s.b.fs.User().Tree() {
+		if e.Path != "f" && e.Path != "z" {
+			beside = string(e.Path)
+		}
+	}
+	if beside == "" {
+		t.Fatalf("b shows no copy:\n%s", s.b.fs.User().Dump())
+	}
+	s.must(s.b.fs.User().Chmod(beside, 0o644))
+	s.look(s.b)
+	s.rest()
+	for _, d := range s.devices {
+		if shown := s.oracle.shown(d); !shown["a"] || !shown["b"] || !shown["c"] {
+			t.Errorf("%s does not show all contents:\n%s", d.name, d.fs.User().Dump())
+		}
+	}
+}
+
 // An edit answers a conflict when its author could see the copy.
 func TestAnEditBeforeTheCopyIsShownIsNoAnswer(t *testing.T) {
 	s := newScript(t, "z")
