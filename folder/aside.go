@@ -48,10 +48,6 @@ func (d *drafts) unseen(en *index.Entry) (*index.Record, error) {
 	if err != nil || !ok {
 		return nil, err
 	}
-	touched, err := d.touches(en.Path)
-	if err != nil {
-		return nil, err
-	}
 	own, _ := d.tx.Own()
 	lin := d.tx.Lineage()
 	for i := range row.Live {
@@ -62,8 +58,14 @@ func (d *drafts) unseen(en *index.Entry) (*index.Record, error) {
 		if !lin.Covers(conflict.Version{{Journal: own, Seq: r.Dot.Seq}}, r.Dot) || r.Entry.Kind == en.Kind && r.Entry.Content == en.Content {
 			continue // it keeps its slot, or says the same
 		}
-		if touched && onDisk(row.Base) && row.Base.Kind == r.Entry.Kind && row.Base.Content == r.Entry.Content {
-			continue // this is what the user changed
+		if onDisk(row.Base) && row.Base.Kind == r.Entry.Kind && row.Base.Content == r.Entry.Content {
+			touched, err := d.touches(en.Path)
+			if err != nil {
+				return nil, err
+			}
+			if touched {
+				continue // this is what the user changed
+			}
 		}
 		if stands, err := d.stands(r); err != nil || stands {
 			return r, err

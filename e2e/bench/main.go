@@ -138,7 +138,7 @@ func run(ctx context.Context, c config) error {
 		err = report.print(os.Stdout)
 	}
 	if err == nil && c.smoke {
-		err = report.checkCounts(c)
+		err = report.checkCounts()
 	}
 	return err
 }

@@ -33,6 +33,8 @@ type result struct {
 	Records     int64   `json:"records,omitempty"`
 	P50Ms       float64 `json:"p50_ms,omitempty"`
 	P95Ms       float64 `json:"p95_ms,omitempty"`
+
+	bytes, units int64 // of content; files, or edits
 }
 
 // report is everything that was measured.
@@ -48,6 +50,7 @@ type report struct {
 func (r result) with(o outcome) result {
 	seconds := o.Wall.Seconds()
 	r.Rounds, r.WallSeconds, r.CPUSeconds, r.PeakBytes, r.WireBytes, r.Records, r.AnonBytes = 1, seconds, o.CPU.Seconds(), o.Peak, o.Wire, o.Records, o.Anon
+	r.bytes, r.units = o.bytes, int64(max(o.files, len(o.Edits)))
 	if o.bytes > 0 {
 		r.MBPerSecond = float64(o.bytes) / 1e6 / seconds
 	}

@@ -98,16 +98,12 @@ func (t *tree) add(what string, c cost) {
 
 // calm reads what the ends hold when nothing happens.
 func (t *tree) calm(ctx context.Context) error {
-	select {
-	case <-time.After(calmTime):
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := leaveAlone(ctx); err != nil {
+		return err
 	}
 	before := t.meter.cpu()
-	select {
-	case <-time.After(calmTime):
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := leaveAlone(ctx); err != nil {
+		return err
 	}
 	used := t.meter.cpu() - before
 	for i, pid := range t.ends.pids() {
@@ -119,6 +115,15 @@ func (t *tree) calm(ctx context.Context) error {
 	}
 	t.out.remarks = append(t.out.remarks, fmt.Sprintf("%d tiny files: both ends together take %.2f %% of a processor when idle", t.tiny, 100*used.Seconds()/calmTime.Seconds()))
 	return nil
+}
+
+func leaveAlone(ctx context.Context) error {
+	select {
+	case <-time.After(calmTime):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // databases stops both ends and reads how big their databases are.

@@ -172,6 +172,24 @@ func (s *script) is(want ...string) {
 	}
 }
 
+// copyOn returns the name of the one conflict copy that a device shows.
+func (s *script) copyOn(d *device) (name string) {
+	s.Helper()
+	for _, n := range d.fs.User().Tree() {
+		if !strings.Contains(string(n.Path), " (conflict ") {
+			continue
+		}
+		if name != "" {
+			s.Fatalf("%s shows two copies:\n%s", d.name, d.fs.User().Dump())
+		}
+		name = string(n.Path)
+	}
+	if name == "" {
+		s.Fatalf("%s shows no copy:\n%s", d.name, d.fs.User().Dump())
+	}
+	return name
+}
+
 // records returns how many records a device's index has at a path, tombstones left out.
 func (s *script) records(d *device, p shoal.Path) (n int) {
 	s.Helper()
