@@ -187,6 +187,21 @@ func (e *Engine) JournalProved(ctx context.Context) error {
 	return e.Index.Update(ctx, func(tx *index.Tx) error { return tx.ContinueJournal() })
 }
 
+// LeaveHistory is to be called when a peer has shown another history of the journal that is being written here
+// (indexexchange.Effects.Rival). What this device wrote since the two parted is recorded again, in a new journal.
+func (e *Engine) LeaveHistory(ctx context.Context, head []byte) error {
+	left := false
+	err := e.Index.Update(ctx, func(tx *index.Tx) (err error) {
+		_, left, err = tx.LeaveHistory(head)
+		return err
+	})
+	if err == nil && left {
+		e.Log.Warn("this device was put back to an earlier state and wrote on: what it wrote since is recorded again in a new journal")
+		e.changed()
+	}
+	return err
+}
+
 // Problem is something about a path that a person may want to know. Kind is a fixed word, Message is a sentence.
 type Problem struct {
 	Path    shoal.Path

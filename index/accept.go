@@ -55,7 +55,11 @@ func (tx *Tx) accept(b Batch) (Accepted, error) {
 			return Accepted{}, err
 		}
 	}
-	return r.complete(&h, b.Head)
+	out, err := r.complete(&h, b.Head)
+	if err == nil {
+		err = tx.leaveAbandoned(j, &out)
+	}
+	return out, err
 }
 
 // admitHead checks what a head says by itself and against roster and journal, and returns the journal. It writes nothing but a
@@ -75,6 +79,9 @@ func (tx *Tx) admitHead(raw []byte, id shoal.JournalID) (Head, *journal, error) 
 		if h.Seq > seq || (h.Seq == seq && hash != [32]byte{} && hash != h.Hash()) {
 			return Head{}, nil, fmt.Errorf("head at %d, cut at %d: %w", h.Seq, seq, ErrVoid)
 		}
+	}
+	if tx.abandoned(&h) {
+		return Head{}, nil, fmt.Errorf("head at %d of a history that its author left: %w", h.Seq, ErrVoid)
 	}
 	j, err := tx.journalOf(id)
 	if err != nil {

@@ -291,6 +291,7 @@ func (tx *Tx) signHead(j *journal, list []BucketDigest) {
 	h := Head{
 		Mesh: tx.config.Mesh, Folder: tx.folder.id, Journal: j.id, Seq: j.seq, Count: j.count, Buckets: bucketListHash(list),
 		Time: max(tx.now(), j.headTime+1), Continues: j.continues, Others: tx.headRefs(j),
+		Life: j.life(), Abandons: j.abandons,
 	}
 	j.head, j.headHash, j.headTime = h.sign(tx.config.Identity), h.Hash(), h.Time
 	tx.putJournal(j)

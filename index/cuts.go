@@ -125,8 +125,13 @@ func (f *finisher) void(at ref, cut shoal.Seq) error {
 	if err := f.remove(at); err != nil {
 		return err
 	}
+	if old.rec != nil {
+		if err := f.rebase(old.path, cut); err != nil {
+			return err
+		}
+	}
 	if shoal.Seq(old.slot) <= cut && old.path != "" {
-		why := fmt.Sprintf("waiting for what a revoked device had replaced (record %s)", f.journal.dot(at.seq))
+		why := fmt.Sprintf("waiting for what a record that does not count any more had replaced (record %s)", f.journal.dot(at.seq))
 		if err := f.hold(h, old.path, why); err != nil {
 			return err
 		}

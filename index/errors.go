@@ -21,6 +21,8 @@ var (
 
 	// ErrForeignJournal: the journal grew by records that came from elsewhere, so this database does not hold its end.
 	ErrForeignJournal = errors.New("the journal was written by another life of this device")
+	// ErrManyLives: the journal was continued so often that a new one is to be begun.
+	ErrManyLives = errors.New("the journal was continued too often")
 
 	// ErrNoKey: this device has no key of the folder or of an epoch.
 	ErrNoKey = errors.New("no key")

@@ -58,7 +58,7 @@ func (tx *Tx) finishStage(id shoal.JournalID) (Accepted, error) {
 		return Accepted{}, err
 	}
 	out.Paths, out.More = append(f.paths, out.Paths...), out.More || f.more
-	return out, nil
+	return out, tx.leaveAbandoned(j, &out)
 }
 
 // errIf returns err, or otherwise when err is nil.

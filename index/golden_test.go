@@ -256,6 +256,16 @@ func makeHeadVectors(t *testing.T) []headVector {
 			h.Continues = shoal.Dot{Journal: shoal.JournalID{Device: id.Device(), Nonce: 4}, Seq: 9}
 			h.Others = []HeadRef{{Journal: other, Seq: 3, Hash: filled(0x21)}}
 		}),
+		vector("another life, with the hash of the first", "", func(h *Head) { h.Life = 1 << 40 }),
+		vector("abandons lives of what it continues", "", func(h *Head) {
+			h.Continues = shoal.Dot{Journal: shoal.JournalID{Device: id.Device(), Nonce: 4}, Seq: 9}
+			h.Abandons = []uint64{1 << 40, 2}
+		}),
+		vector("abandons lives of nothing", "malformed", func(h *Head) { h.Abandons = []uint64{2} }),
+		vector("abandons too many lives", "malformed", func(h *Head) {
+			h.Continues = shoal.Dot{Journal: shoal.JournalID{Device: id.Device(), Nonce: 4}, Seq: 9}
+			h.Abandons = make([]uint64, MaxLives+1)
+		}),
 		{Name: "signature changed", Head: spoiled, Error: "forged"},
 		{Name: "trailing byte", Head: append(h.sign(id), 0), Error: "malformed"},
 		vector("signed by another device", "forged", func(h *Head) { h.Journal.Device = filled(0x20) }),

@@ -25,6 +25,13 @@ type Head struct {
 
 	Continues shoal.Dot // the journal that this one continues, and up to where (0: nothing of it was held); a zero journal: none
 
+	// Life is drawn at random whenever the device goes on in the journal in a new run; 0 in the run that began it. By it the
+	// histories of one journal that was written twice are told apart.
+	Life uint64
+	// Abandons are the lives of the continued journal that its author left because it had two histories: above Continues.Seq,
+	// records of theirs count for nothing. At most MaxLives; the same in all heads of a journal.
+	Abandons []uint64
+
 	// Others are the heads of other journals that the signer had last accepted, sorted by journal.
 	Others []HeadRef
 }
@@ -61,6 +68,9 @@ const (
 	// MaxHeadRefs bounds Head.Others.
 	MaxHeadRefs = 1000
 
+	// MaxLives is how often a device goes on in one journal before it begins a new one.
+	MaxLives = 128
+
 	headFormat = 1
 	headLabel  = "head" // of the signature, mesh.Identity.Sign
 	headOthers = 11     // field of message Head (internal/pb/index.proto)
@@ -73,7 +83,8 @@ const (
 	bucketListLabel = "shoal/bucket-list/v1\x00"
 )
 
-// Hash names what the head says of the journal: it leaves out Time and Others, so that a head signed again has the same.
+// Hash names what the head says of the journal: it leaves out Time, Others, Life and Abandons, so that a head signed again has
+// the same, in another run too.
 func (h *Head) Hash() [32]byte {
 	b := make([]byte, 0, 256)
 	b = append(append(b, h.Mesh[:]...), h.Folder[:]...)
@@ -102,6 +113,8 @@ func (h *Head) Validate() error {
 		return malformed("head continues the journal of another device")
 	case h.Continues.Journal == h.Journal || h.Continues.Seq > maxSeq || len(h.Others) > MaxHeadRefs:
 		return malformed("head continues %s, %d others", h.Continues, len(h.Others))
+	case len(h.Abandons) > MaxLives || len(h.Abandons) > 0 && h.Continues.Journal == (shoal.JournalID{}):
+		return malformed("head abandons %d lives of %s", len(h.Abandons), h.Continues)
 	}
 	for i, o := range h.Others {
 		if o.Seq == 0 || o.Seq > maxSeq || o.Journal == h.Journal || (i > 0 && h.Others[i-1].Journal.Compare(o.Journal) >= 0) {
@@ -115,7 +128,7 @@ func (h *Head) Validate() error {
 func (h *Head) sign(id *mesh.Identity) []byte {
 	m := &pb.Head{
 		Format: headFormat, Mesh: h.Mesh[:], Folder: h.Folder[:], Journal: h.Journal.Bytes(), Seq: uint64(h.Seq), Count: h.Count,
-		Buckets: h.Buckets[:], Time: h.Time,
+		Buckets: h.Buckets[:], Time: h.Time, Life: h.Life, Abandons: h.Abandons,
 	}
 	if h.Continues.Journal != (shoal.JournalID{}) {
 		m.ContinuesJournal, m.ContinuesSeq = h.Continues.Journal.Bytes(), uint64(h.Continues.Seq)
@@ -137,7 +150,7 @@ func DecodeHead(raw []byte) (Head, error) {
 	if err != nil {
 		return Head{}, err
 	}
-	h := Head{Seq: shoal.Seq(m.Seq), Count: m.Count, Time: m.Time}
+	h := Head{Seq: shoal.Seq(m.Seq), Count: m.Count, Time: m.Time, Life: m.Life, Abandons: m.Abandons}
 	if m.Format != headFormat || !fill(h.Mesh[:], m.Mesh) || !fill(h.Folder[:], m.Folder) || !fill(h.Buckets[:], m.Buckets) {
 		return Head{}, malformed("head of format %d", m.Format)
 	}

@@ -23,7 +23,9 @@ type journal struct {
 	headHash  [32]byte
 	headTime  int64
 	continues shoal.Dot
-	lastTime  int64 // of this device: greatest time of a record
+	abandons  []uint64 // Head.Abandons of its heads
+	lastTime  int64    // of this device: greatest time of a record
+	lives     []life   // of this device: the runs that went on in the journal, ascending, at most MaxLives
 
 	// held is set when foreign is: how far this database held the journal before it grew from elsewhere. The disk has shown
 	// what is up to there, and perhaps nothing above.
@@ -35,11 +37,26 @@ const (
 	journalForeign
 	journalShared
 	journalContinues
+	journalLives
 )
+
+// life is a run of this device that went on in a journal, after that had reached a seq.
+type life struct {
+	after shoal.Seq
+	nonce uint64
+}
+
+// life returns what Head.Life is to say.
+func (j *journal) life() uint64 {
+	if len(j.lives) == 0 {
+		return 0
+	}
+	return j.lives[len(j.lives)-1].nonce
+}
 
 func (j *journal) encode() []byte {
 	flags := bit(j.known, journalKnown) | bit(j.foreign, journalForeign) | bit(j.shared, journalShared) |
-		bit(j.continues.Journal != shoal.JournalID{}, journalContinues)
+		bit(j.continues.Journal != shoal.JournalID{}, journalContinues) | bit(len(j.lives)+len(j.abandons) > 0, journalLives)
 	b := append(make([]byte, 0, 128+len(j.head)), flags)
 	b = append(b, j.id.Bytes()...)
 	b = binary.AppendUvarint(b, uint64(j.seq))
@@ -48,6 +65,16 @@ func (j *journal) encode() []byte {
 	if flags&journalContinues != 0 {
 		b = append(b, j.continues.Journal.Bytes()...)
 		b = binary.AppendUvarint(b, uint64(j.continues.Seq))
+	}
+	if flags&journalLives != 0 {
+		b = binary.AppendUvarint(b, uint64(len(j.lives)))
+		for _, l := range j.lives {
+			b = binary.BigEndian.AppendUint64(binary.AppendUvarint(b, uint64(l.after)), l.nonce)
+		}
+		b = binary.AppendUvarint(b, uint64(len(j.abandons)))
+		for _, nonce := range j.abandons {
+			b = binary.BigEndian.AppendUint64(b, nonce)
+		}
 	}
 	if j.foreign {
 		b = binary.AppendUvarint(b, uint64(j.held))
@@ -78,6 +105,14 @@ func decodeJournal(data []byte) (*journal, error) {
 		j.continues.Journal = d.journalID()
 		j.continues.Seq = shoal.Seq(d.uvarint())
 	}
+	if flags&journalLives != 0 {
+		for range d.count() {
+			j.lives = append(j.lives, life{after: shoal.Seq(d.uvarint()), nonce: d.uint64()})
+		}
+		for range d.count() {
+			j.abandons = append(j.abandons, d.uint64())
+		}
+	}
 	if j.foreign {
 		j.held = shoal.Seq(d.uvarint())
 	}
@@ -95,6 +130,14 @@ func (d *decoder) journalID() (j shoal.JournalID) {
 	copy(j.Device[:], b)
 	j.Nonce = binary.BigEndian.Uint64(b[32:])
 	return j
+}
+
+func (d *decoder) uint64() uint64 {
+	b := d.take(8)
+	if b == nil {
+		return 0
+	}
+	return binary.BigEndian.Uint64(b)
 }
 
 // dot returns the name of one of the journal's records.

@@ -14,7 +14,7 @@ func (tx *Tx) learn(j *journal, h *Head, raw []byte) ([]shoal.Path, error) {
 		}
 		return nil, nil
 	}
-	j.known, j.continues = true, h.Continues
+	j.known, j.continues, j.abandons = true, h.Continues, h.Abandons
 	tx.journals.lineage = nil
 	if h.Continues.Journal != (shoal.JournalID{}) {
 		// The older journal gets a number, so that rows can wait for its head in turn.

@@ -53,31 +53,26 @@ func (tx *Tx) OpenJournal() error {
 	default:
 		continues = own.dot(own.seq)
 	}
-	return tx.openJournal(continues)
+	return tx.openJournal(continues, nil)
 }
 
-// OpenJournalAt is OpenJournal for a device that was told that its last journal has two histories: the new one continues it at
-// seq, the last one below which both agree (AgreedUpTo), or lower. What this device alone had above is to be recorded again.
-func (tx *Tx) OpenJournalAt(seq shoal.Seq) error {
-	own, err := tx.ownJournal()
-	switch {
-	case err != nil:
-		return err
-	case own == nil:
-		return ErrNoJournal
-	case own.foreign:
-		seq = min(seq, own.held)
+// nonce draws a number that is not 0.
+func (tx *Tx) nonce() (uint64, error) {
+	var b [8]byte
+	if _, err := io.ReadFull(tx.folder.db.options.Rand, b[:]); err != nil {
+		return 0, fmt.Errorf("read randomness: %w", err)
 	}
-	return tx.openJournal(own.dot(min(seq, own.seq)))
+	return max(binary.BigEndian.Uint64(b[:]), 1), nil
 }
 
-func (tx *Tx) openJournal(continues shoal.Dot) error {
+// openJournal begins a journal that continues another one and leaves lives of it behind.
+func (tx *Tx) openJournal(continues shoal.Dot, abandons []uint64) error {
 	return tx.change(func() error {
-		var nonce [8]byte
-		if _, err := io.ReadFull(tx.folder.db.options.Rand, nonce[:]); err != nil {
-			return fmt.Errorf("read randomness: %w", err)
+		nonce, err := tx.nonce()
+		if err != nil {
+			return err
 		}
-		id := shoal.JournalID{Device: tx.config.Identity.Device(), Nonce: binary.BigEndian.Uint64(nonce[:])}
+		id := shoal.JournalID{Device: tx.config.Identity.Device(), Nonce: nonce}
 		t, err := tx.journalTable()
 		if err != nil {
 			return err
@@ -89,7 +84,7 @@ func (tx *Tx) openJournal(continues shoal.Dot) error {
 		if err != nil {
 			return err
 		}
-		j.known, j.continues = true, continues
+		j.known, j.continues, j.abandons = true, continues, abandons
 		if older := t.byID[continues.Journal]; older != nil {
 			j.lastTime = older.lastTime
 		}
@@ -109,8 +104,9 @@ func (tx *Tx) startWriting(number uint32) {
 }
 
 // ContinueJournal goes on in the journal that this device wrote last. The caller has proof that this database holds its end: a
-// peer showed the same head, or it never left the device (JournalShared). Errors: ErrNoJournal: there is none;
-// ErrForeignJournal: it grew by records from elsewhere, so there is no such proof.
+// peer showed the same head, or it never left the device (JournalShared). Heads say that this is another life of the journal.
+// Errors: ErrNoJournal: there is none; ErrForeignJournal: it grew by records from elsewhere, so there is no such proof;
+// ErrManyLives: it was continued MaxLives times.
 func (tx *Tx) ContinueJournal() error {
 	if !tx.writable {
 		return ErrReadOnly
@@ -124,7 +120,15 @@ func (tx *Tx) ContinueJournal() error {
 		return ErrNoJournal
 	case j.foreign:
 		return ErrForeignJournal
+	case len(j.lives) >= MaxLives:
+		return ErrManyLives
 	}
+	nonce, err := tx.nonce()
+	if err != nil {
+		return err
+	}
+	j.lives = append(j.lives, life{after: j.seq, nonce: nonce})
+	tx.putJournal(j)
 	tx.startWriting(j.number)
 	return nil
 }

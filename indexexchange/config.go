@@ -74,9 +74,9 @@ type Effects struct {
 	// not open. same means that it equals the own one, so that the journal may be continued. A peer that knows nothing of
 	// the journal shows that too, with same false.
 	Proof func(f shoal.FolderID, peer shoal.DeviceID, same bool)
-	// Rival: a peer shows more of the journal that is being written here, or another history of it: another life of this device
-	// is at work (a resumed machine, a copied database). The device should open a new journal.
-	Rival func(f shoal.FolderID, peer shoal.DeviceID)
+	// Rival: a peer has another history of the journal that is being written here, which this signed head is of: this device is
+	// a restored image, or a copy of it is at work. It should call index.Tx.LeaveHistory, and Refresh.
+	Rival func(f shoal.FolderID, peer shoal.DeviceID, head []byte)
 	// Status: a newer statement of a device about what it received and applied was stored.
 	Status func(f shoal.FolderID, dev shoal.DeviceID)
 	// Signed: this device's own status was made anew, or could not be.

@@ -88,7 +88,11 @@ func (c *Core) refresh(id shoal.FolderID) error {
 			}
 		}
 		ev.own, ev.ownOpen = tx.Own()
-		return nil
+		forks, err := tx.Forks()
+		for _, fork := range forks {
+			ev.forked = append(ev.forked, fork.Journal)
+		}
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("read frontier of folder %s: %w", id, err)
@@ -205,6 +209,8 @@ func (c *Core) stepLocked(ev event) (rest []action) {
 			c.box(a.peer, func(b *outbox) { b.tellScope(a.folder, scopeAll) })
 		case tellLeft:
 			c.box(a.peer, func(b *outbox) { b.tellScope(a.folder, scopeLeft) })
+		case showFork:
+			c.box(a.peer, func(b *outbox) { b.show(a.journal) })
 		case sendStatuses:
 			c.box(a.peer, func(b *outbox) { b.status(a.folder, a.devs) })
 		case wakeAt:
@@ -272,24 +278,49 @@ func (c *Core) effects(acts []action) (rest []action) {
 	return rest
 }
 
-// checkRival looks whether the peer really shows something of the own journal that is not here: what the engine knows may be a
-// moment older than what has left already.
+// checkRival asks for the peer's head of the own journal if it really shows something that is not here: what the engine knows
+// may be a moment older than what has left already.
 func (c *Core) checkRival(a checkRival) {
 	f, kept := c.cfg.Folders.Folder(a.folder)
 	if !kept || c.cfg.Effects.Rival == nil {
 		return
 	}
-	rival := false
+	var ask *askMessage
 	err := f.View(func(tx *index.Tx) error {
-		if own, open := tx.Own(); open {
-			here := positionOf(tx.Frontier()[own])
-			rival = a.at.seq > here.seq || a.at.seq == here.seq && a.at.head != here.head
+		own, open := tx.Own()
+		here := positionOf(tx.Frontier()[own])
+		if open && (a.at.seq > here.seq || a.at.seq == here.seq && a.at.head != here.head) {
+			ask = &askMessage{journal: journalKey{a.folder, own}, after: a.at.seq}
 		}
 		return nil
 	})
-	if err == nil && rival {
-		c.cfg.Effects.Rival(a.folder, a.peer)
+	if err == nil && ask != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.send(a.peer, *ask)
 	}
+}
+
+// rivalCame looks at a head that a peer sent of the journal that is being written here. It tells whether it was one.
+func (c *Core) rivalCame(k journalKey, peer shoal.DeviceID, head []byte) bool {
+	c.mu.Lock()
+	f := c.engine.folders[k.folder]
+	own := f != nil && f.ownOpen && f.own == k.journal
+	c.mu.Unlock()
+	if !own {
+		return false
+	}
+	rival := false
+	if folder, kept := c.cfg.Folders.Folder(k.folder); kept && c.cfg.Effects.Rival != nil {
+		err := folder.View(func(tx *index.Tx) error {
+			_, _, rival = tx.Rival(head)
+			return nil
+		})
+		if rival = rival && err == nil; rival {
+			c.cfg.Effects.Rival(k.folder, peer, head)
+		}
+	}
+	return true
 }
 
 func (c *Core) changed(id shoal.FolderID, a index.Accepted) {

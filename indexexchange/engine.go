@@ -48,6 +48,7 @@ type folder struct {
 	local   map[shoal.JournalID]position
 	own     shoal.JournalID // the last own journal; zero: there is none yet
 	ownOpen bool            // it is being written in this run
+	forked  []shoal.JournalID
 	chases  map[shoal.JournalID]*chase
 
 	signedAt time.Time // when the own status was signed last
@@ -77,6 +78,7 @@ func (p *peer) positions() (n int) {
 type peerFolder struct {
 	pos     map[shoal.JournalID]position // what it has, as it told last, or as was sent to it or came from it since
 	refused map[shoal.JournalID]refusal  // what is not to be asked of it
+	doubted map[shoal.JournalID]struct{} // of which it sent a batch that did not join what is here
 
 	news    map[shoal.DeviceID]struct{}
 	newsAt  time.Time // when statuses were sent last
@@ -84,8 +86,8 @@ type peerFolder struct {
 	wantAll bool      // every status is to be sent as soon as the own one, which is being made, is there
 }
 
-// refusal says: not this journal from this peer, until then, or until its position beats the one it had, or the roster or the
-// own position changes.
+// refusal says: not this journal from this peer, until then, or until its position beats the one it had, or goes back, or the
+// roster or the own position changes.
 type refusal struct {
 	at    position
 	until time.Time
@@ -205,7 +207,7 @@ func sortedJournals[V any](m map[shoal.JournalID]V) []shoal.JournalID {
 
 func newPeerFolder() *peerFolder {
 	return &peerFolder{pos: make(map[shoal.JournalID]position), refused: make(map[shoal.JournalID]refusal),
-		news: make(map[shoal.DeviceID]struct{})}
+		doubted: make(map[shoal.JournalID]struct{}), news: make(map[shoal.DeviceID]struct{})}
 }
 
 // reached notes that the peer has j up to at.

@@ -1,6 +1,8 @@
 package indexexchange
 
 import (
+	"errors"
+
 	"github.com/shoalmesh/shoal/index"
 )
 
@@ -55,11 +57,35 @@ func (ev accepted) apply(e *engine) {
 	if c := f.chases[ev.journal.journal]; c != nil && c.accepting > 0 {
 		c.accepting--
 	}
-	// A push that does not fit is no fault: it crossed something else, and what lacks is asked for.
-	if ev.asked || ev.outcome != unfit {
+	if p != nil && e.doubts(f, p, ev) {
+		e.askList(f, p, ev.journal)
+		return
+	}
+	// A push that does not fit is no fault: it crossed something else, and what lacks is asked for. Nor is one that is void.
+	if ev.asked || ev.outcome != unfit && ev.outcome != void {
 		e.judge(f, p, ev.journal, ev.at, ev.outcome, ev.reason)
 	}
 	e.settle(f, ev.journal)
+}
+
+// doubts tells whether a batch that does not join what is here may be the author's second history, passed on by an honest peer.
+// Only the list of digests, which the author's signature covers, can tell. Once for each journal and peer.
+func (e *engine) doubts(f *folder, p *peer, ev accepted) bool {
+	j := ev.journal.journal
+	pf, c := p.folders[f.id], f.chases[j]
+	if pf == nil || c != nil && !c.idle() || f.local[j].seq == 0 || !errors.Is(ev.reason, index.ErrMismatch) {
+		return false
+	}
+	_, again := pf.doubted[j]
+	pf.doubted[j] = struct{}{}
+	return !again
+}
+
+// askList asks a peer for head and list of a journal: that is the answer to who asks for a bucket that does not exist.
+func (e *engine) askList(f *folder, p *peer, k journalKey) {
+	p.asks++
+	f.chases[k.journal] = &chase{asked: p, since: e.now}
+	e.do(sendAskBuckets{peer: p.dev, journal: k, list: []index.BucketDigest{{}}})
 }
 
 // judge draws the consequences of how something from p was taken in. p may be nil: gone.
@@ -69,6 +95,9 @@ func (e *engine) judge(f *folder, p *peer, k journalKey, at position, o outcome,
 	}
 	if p == nil {
 		return
+	}
+	if pf := p.folders[k.folder]; pf != nil && (o == fine || o == forked) {
+		delete(pf.doubted, k.journal)
 	}
 	switch o {
 	case fine:
@@ -80,8 +109,13 @@ func (e *engine) judge(f *folder, p *peer, k journalKey, at position, o outcome,
 	case lie:
 		e.refuse(p, k, refuseLong)
 		e.fault(p.dev, reason)
-	case void, forked:
+	case void:
 		e.refuse(p, k, refuseLong)
+	case forked:
+		e.refuse(p, k, refuseLong)
+		if author := e.peer(k.journal.Device); author != nil && author.ready {
+			e.do(showFork{peer: author.dev, journal: k})
+		}
 	case troubled:
 		e.refuse(p, k, refuseShort)
 	}

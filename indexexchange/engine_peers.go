@@ -70,11 +70,14 @@ func (ev localFrontier) apply(e *engine) {
 		f = &folder{id: ev.folder, chases: make(map[shoal.JournalID]*chase)}
 		e.folders[ev.folder] = f
 	}
-	before := f.local
-	f.local, f.own, f.ownOpen = ev.positions, ev.own, ev.ownOpen
+	before, opened := f.local, ev.ownOpen && !(f.ownOpen && f.own == ev.own)
+	f.local, f.own, f.ownOpen, f.forked = ev.positions, ev.own, ev.ownOpen, ev.forked
 	if isNew {
 		e.introduce(f)
 		return
+	}
+	if opened {
+		e.talking(f.id, func(p *peer, pf *peerFolder) { e.prove(f, p, pf) })
 	}
 	for _, j := range sortedJournals(f.local) {
 		if f.local[j] != before[j] {
@@ -106,7 +109,13 @@ func (e *engine) introduce(f *folder) {
 }
 
 // greet sends all statuses to a peer that takes part in the folder from now on, with a fresh one of this device: the peer may wait for it to begin recording.
+// It also hears of its own journals that have two histories.
 func (e *engine) greet(f *folder, p *peer, pf *peerFolder) {
+	for _, j := range f.forked {
+		if j.Device == p.dev {
+			e.do(showFork{peer: p.dev, journal: journalKey{f.id, j}})
+		}
+	}
 	if f.signDue.IsZero() {
 		e.do(sendStatuses{peer: p.dev, folder: f.id})
 		return
@@ -221,7 +230,7 @@ func (ev frontierCame) apply(e *engine) {
 	}
 	for _, j := range sortedJournals(ev.m.positions) {
 		pf.pos[j] = ev.m.positions[j]
-		if r, ok := pf.refused[j]; ok && pf.pos[j].beats(r.at) {
+		if r, ok := pf.refused[j]; ok && (pf.pos[j].beats(r.at) || pf.pos[j].seq < r.at.seq) {
 			delete(pf.refused, j)
 		}
 	}
@@ -243,19 +252,26 @@ func (ev frontierCame) apply(e *engine) {
 	}
 }
 
-// prove reports what the peer shows of the own journal, while that is of interest.
+// prove reports what the peer shows of the own journal, while that is of interest. Once somebody shows another history of it,
+// nobody's position is proof.
 func (e *engine) prove(f *folder, p *peer, pf *peerFolder) {
 	if f.own.Device != e.self {
 		return
 	}
-	here, there := f.local[f.own], pf.pos[f.own]
+	here := f.local[f.own]
+	rivals := func(there position) bool {
+		return there.seq > here.seq || there.seq == here.seq && there.head != here.head
+	}
+	there := pf.pos[f.own]
 	if f.ownOpen {
-		if there.seq > here.seq || there.seq == here.seq && there.head != here.head {
+		if rivals(there) {
 			e.do(checkRival{folder: f.id, peer: p.dev, at: there})
 		}
 		return
 	}
-	e.do(showProof{folder: f.id, peer: p.dev, same: here.seq > 0 && here.seq == there.seq && here.head == there.head})
+	same := here.seq > 0 && here.seq == there.seq && here.head == there.head
+	e.talking(f.id, func(_ *peer, other *peerFolder) { same = same && !rivals(other.pos[f.own]) })
+	e.do(showProof{folder: f.id, peer: p.dev, same: same})
 }
 
 func (ev sentTo) apply(e *engine) {

@@ -25,6 +25,7 @@ type localFrontier struct {
 	positions map[shoal.JournalID]position
 	own       shoal.JournalID
 	ownOpen   bool
+	forked    []shoal.JournalID // journals with two histories, as far as is known here
 }
 
 // localGone: the folder is not kept here any more.
@@ -200,11 +201,16 @@ type (
 		peer   shoal.DeviceID
 		same   bool
 	}
-	// checkRival reports that a peer shows more of the own open journal, if that is so.
+	// checkRival asks a peer for the head of the own open journal that it shows, if that is another than was ever signed here.
 	checkRival struct {
 		folder shoal.FolderID
 		peer   shoal.DeviceID
 		at     position
+	}
+	// showFork sends a peer the heads that prove that its journal has two histories: it may know but one.
+	showFork struct {
+		peer    shoal.DeviceID
+		journal journalKey
 	}
 	leaveOutPeer struct {
 		peer   shoal.DeviceID
@@ -228,4 +234,5 @@ func (sign) action()           {}
 func (showProof) action()      {}
 func (leaveOutPeer) action()   {}
 func (checkRival) action()     {}
+func (showFork) action()       {}
 func (wakeAt) action()         {}

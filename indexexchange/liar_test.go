@@ -210,50 +210,6 @@ func TestSourceThatNeverAnswersIsReplaced(t *testing.T) {
 	}
 }
 
-// TestForkedJournalIsReported lets device 0 write two histories of one journal.
-func TestForkedJournalIsReported(t *testing.T) {
-	w := newWorld(t, 3)
-	author := w.nodes[0]
-	author.open(index.OpenMemory(index.Options{Clock: w.clock, Rand: w.chance, LoseUnsynced: true}))
-	author.write(one("a", "common"))
-	w.must(author.db.Sync())
-	wi := w.connect(0, 1)
-	w.settle()
-	author.write(one("b", "one life"))
-	w.settle()
-	w.cut(wi)
-	author.open(author.db.Crash())
-	w.must(author.folder.Update(context.Background(), func(tx *index.Tx) error { return tx.ContinueJournal() })) // without proof
-	author.write(one("b", "another life"))
-	wi = w.connect(0, 2)
-	w.settle()
-	w.cut(wi)
-	w.connect(1, 2)
-	w.pass(time.Minute)
-	if w.nodes[1].forks+w.nodes[2].forks == 0 {
-		t.Fatal("nobody noticed")
-	}
-	if len(author.rivals) > 0 {
-		t.Errorf("device 0 was told of a rival by one that knows only its own life")
-	}
-	w.connect(0, 1)
-	w.settle()
-	if len(author.rivals) == 0 {
-		t.Errorf("device 0 was not told")
-	}
-	for _, n := range w.nodes[1:] {
-		w.must(n.db.Check(context.Background()))
-		if len(n.leftOut) > 0 {
-			t.Errorf("device %d leaves out %v, which only passed on what was signed", n.number, n.leftOut)
-		}
-	}
-	w.nodes[1].write(one("after", "x"))
-	w.settle()
-	if !bytes.Contains([]byte(w.nodes[2].tree()), []byte("after")) {
-		t.Error("the fork stops other journals")
-	}
-}
-
 // TestPeerThatIsNotAllowedGetsTheRosterAndNothingElse has device 0 shut out device 1, which still has something to tell.
 func TestPeerThatIsNotAllowedGetsTheRosterAndNothingElse(t *testing.T) {
 	w := newWorld(t, 0)

@@ -29,6 +29,7 @@ type node struct {
 	statuses []shoal.DeviceID
 	leftOut  []shoal.DeviceID
 	rivals   []shoal.DeviceID
+	heals    bool // it does what Effects.Rival says
 	forks    int
 	accepts  int // transactions that changed something
 
@@ -120,6 +121,19 @@ func (w *world) node(i int, statements [][]byte) *node {
 	return n
 }
 
+// rival leaves the history that this node wrote, if it is to.
+func (n *node) rival(f shoal.FolderID, peer shoal.DeviceID, head []byte) {
+	n.rivals = append(n.rivals, peer)
+	if !n.heals {
+		return
+	}
+	n.world.must(n.folder.Update(context.Background(), func(tx *index.Tx) error {
+		_, _, err := tx.LeaveHistory(head)
+		return err
+	}))
+	n.world.must(n.core.Refresh(f))
+}
+
 // open makes db the node's database, as at a start of the program.
 func (n *node) open(db *index.DB) {
 	w := n.world
@@ -132,7 +146,7 @@ func (n *node) open(db *index.DB) {
 		Changed: func(_ shoal.FolderID, a index.Accepted) { n.changed = append(n.changed, a.Paths...); n.accepts++ },
 		Proof:   func(_ shoal.FolderID, peer shoal.DeviceID, same bool) { n.proofs[peer] = same },
 		Status:  func(_ shoal.FolderID, dev shoal.DeviceID) { n.statuses = append(n.statuses, dev) },
-		Rival:   func(_ shoal.FolderID, peer shoal.DeviceID) { n.rivals = append(n.rivals, peer) },
+		Rival:   n.rival,
 		Fork:    func(shoal.FolderID, *index.ForkError) { n.forks++ },
 		LeftOut: func(peer shoal.DeviceID, _ error) { n.leftOut = append(n.leftOut, peer) },
 	}})

@@ -20,6 +20,7 @@ type outbox struct {
 	answering bool        // answers is set
 	asks      []message   // bounded by the engine: maxAsks, and as many ask-buckets messages as there are buckets
 	pushes    []journalKey
+	shows     []journalKey // forks, of journals of the peer
 	frontiers []*frontierJob
 	serves    []serveJob
 	statuses  []*statusJob
@@ -51,6 +52,7 @@ type (
 	helloJob  struct{ wanted bool }
 	answerJob struct{ heads []mesh.Hash }
 	pushJob   struct{ journal journalKey }
+	forkJob   struct{ journal journalKey }
 )
 
 // next takes out what is to be sent next; nil when there is nothing. Rosters go first, then what others wait for.
@@ -70,6 +72,8 @@ func (b *outbox) next() job {
 		return take(&b.asks)
 	case len(b.pushes) > 0:
 		return pushJob{journal: take(&b.pushes)}
+	case len(b.shows) > 0:
+		return forkJob{journal: take(&b.shows)}
 	case len(b.frontiers) > 0:
 		return take(&b.frontiers)
 	case len(b.serves) > 0:
@@ -89,6 +93,13 @@ func take[T any](s *[]T) T {
 func (b *outbox) push(k journalKey) {
 	if !slices.Contains(b.pushes, k) {
 		b.pushes = append(b.pushes, k)
+	}
+}
+
+// show sends the evidence of a fork.
+func (b *outbox) show(k journalKey) {
+	if !slices.Contains(b.shows, k) {
+		b.shows = append(b.shows, k)
 	}
 }
 

@@ -76,6 +76,10 @@ func (s *Session) receiveBatch(ctx context.Context, m batchMessage) error {
 		s.misbehaved(err)
 		return nil
 	}
+	if s.core.rivalCame(k, s.peer, m.batch.Head) {
+		s.core.apply(batchCame{peer: s.peer, journal: k})
+		return nil
+	}
 	acts := s.core.effects(s.core.step(batchCame{peer: s.peer, journal: k, at: at}))
 	yes, ok := find[accept](acts)
 	if !ok {
@@ -108,6 +112,10 @@ func (s *Session) receiveDigests(ctx context.Context, m digestsMessage) error {
 	if err != nil {
 		s.core.apply(digestsCame{peer: s.peer, journal: m.journal})
 		s.misbehaved(err)
+		return nil
+	}
+	if s.core.rivalCame(m.journal, s.peer, m.head) {
+		s.core.apply(digestsCame{peer: s.peer, journal: m.journal})
 		return nil
 	}
 	acts := s.core.effects(s.core.step(digestsCame{peer: s.peer, journal: m.journal, at: at}))

@@ -78,6 +78,8 @@ func (s *Session) carryOut(ctx context.Context, j job) ([]message, error) {
 		return s.statements(j), nil
 	case pushJob:
 		return s.push(ctx, j.journal)
+	case forkJob:
+		return s.fork(j.journal)
 	case *frontierJob:
 		return s.frontier(j)
 	case serveJob:
@@ -178,6 +180,32 @@ func (s *Session) push(ctx context.Context, k journalKey) ([]message, error) {
 		return nil, err
 	}
 	return []message{m}, nil
+}
+
+// fork reads the heads that prove a journal's two histories. They travel as batches without records.
+func (s *Session) fork(k journalKey) ([]message, error) {
+	f, kept := s.core.cfg.Folders.Folder(k.folder)
+	if !kept {
+		return nil, nil
+	}
+	var forks []index.ForkError
+	err := f.View(func(tx *index.Tx) (err error) {
+		forks, err = tx.Forks()
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read forks of folder %s: %w", k.folder, err)
+	}
+	var out []message
+	for _, fork := range forks {
+		for _, head := range [][]byte{fork.Ours, fork.Theirs} {
+			at, err := headOf(k, head)
+			if fork.Journal == k.journal && err == nil {
+				out = append(out, batchMessage{folder: k.folder, batch: index.Batch{Journal: k.journal, From: at.seq, To: at.seq, Head: head}})
+			}
+		}
+	}
+	return out, nil
 }
 
 // batch reads the records of a journal after a seq, and the small blocks that go with them.

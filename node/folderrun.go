@@ -46,7 +46,8 @@ type folderRun struct {
 	current atomic.Pointer[openFolder] // nil while the root is not there
 	openErr atomic.Pointer[string]     // why current is nil
 	joined  atomic.Bool
-	proof   chan bool // from the exchange: a peer has our journal, and it is the same or not; depth 1
+	proof   chan bool   // from the exchange: a peer has our journal, and it is the same or not; depth 1
+	rival   chan []byte // from the exchange: a head of another history of our journal; depth 1
 
 	whole  atomic.Bool  // the root was looked at as a whole since it was opened, or can't be
 	told   atomic.Int64 // paths told of since it was quiet
@@ -180,6 +181,7 @@ func (f *folderRun) runService(ctx context.Context, w *watch.Watcher, svc *folde
 		f.settleJournal(ctx, svc)
 		f.finishJoin(ctx, svc)
 	})
+	wg.Go(func() { f.leaveHistories(ctx, svc) })
 	if err := svc.Run(ctx); !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -295,6 +297,21 @@ func (f *folderRun) settleJournal(ctx context.Context, svc *folder.Service) {
 	})
 	if err != nil && ctx.Err() == nil {
 		f.log.Error("settle journal", "err", err)
+	}
+}
+
+// leaveHistories leaves the history of the own journal that is written here whenever a peer has shown another one.
+func (f *folderRun) leaveHistories(ctx context.Context, svc *folder.Service) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case head := <-f.rival:
+			err := svc.Do(ctx, func(ctx context.Context, e *folder.Engine) error { return e.LeaveHistory(ctx, head) })
+			if err != nil && ctx.Err() == nil {
+				f.log.Error("leave the own history of a journal", "err", err)
+			}
+		}
 	}
 }
 

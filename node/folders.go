@@ -82,7 +82,7 @@ func (n *Node) startFolder(ctx context.Context, id shoal.FolderID, path string, 
 	}
 	life, stop := context.WithCancel(n.running)
 	run := &folderRun{
-		node: n, id: id, path: path, index: idx, stop: stop, ended: make(chan struct{}), proof: make(chan bool, 1),
+		node: n, id: id, path: path, index: idx, stop: stop, ended: make(chan struct{}), proof: make(chan bool, 1), rival: make(chan []byte, 1),
 		log: n.log.With("folder", id.String()[:8]),
 	}
 	run.joined.Store(joined)

@@ -214,6 +214,17 @@ func (n *Node) journalShown(f shoal.FolderID, _ shoal.DeviceID, same bool) {
 	}
 }
 
+// rivalShown passes on that a peer has another history of this device's own journal.
+func (n *Node) rivalShown(f shoal.FolderID, peer shoal.DeviceID, head []byte) {
+	n.log.Warn("a device has another history of our journal", "device", peer, "folder", f)
+	if run := n.folder(f); run != nil {
+		select {
+		case run.rival <- head:
+		default: // one is looked at already
+		}
+	}
+}
+
 func (n *Node) forked(f shoal.FolderID, fork *index.ForkError) {
 	n.log.Error("a device signed two histories", "err", fork)
 	n.event(control.Event{

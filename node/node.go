@@ -212,7 +212,7 @@ func (n *Node) openExchanges() {
 		Device: n.self(), Host: n.host, Folders: folderSet{n}, Roster: rosterDoor{n}, Small: n, Log: n.log,
 		Standing: n.standing, Allow: n.trusts,
 		Effects: indexexchange.Effects{
-			Changed: n.recordsCame, Proof: n.journalShown,
+			Changed: n.recordsCame, Proof: n.journalShown, Rival: n.rivalShown,
 			Status: func(shoal.FolderID, shoal.DeviceID) { n.changed.ring() },
 			Fork:   n.forked,
 			Signed: func(f shoal.FolderID, err error) { n.duties.ended(dutyKey{dutyStatus, f}, err) },

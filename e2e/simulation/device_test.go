@@ -88,6 +88,11 @@ func (d *device) start() error {
 				d.w.trace("%s: a peer has our journal", d.name)
 				_ = d.eng.JournalProved(d.w.ctx)
 			}
+		}, Rival: func(_ shoal.FolderID, _ shoal.DeviceID, head []byte) {
+			d.w.trace("%s: a peer has another history of our journal", d.name)
+			if err := d.eng.LeaveHistory(d.w.ctx, head); err != nil {
+				panic(err)
+			}
 		}},
 	})
 	shared := false

@@ -474,6 +474,8 @@ type Head struct {
 	ContinuesJournal []byte                 `protobuf:"bytes,9,opt,name=continues_journal,json=continuesJournal,proto3" json:"continues_journal,omitempty"` // absent: none
 	ContinuesSeq     uint64                 `protobuf:"varint,10,opt,name=continues_seq,json=continuesSeq,proto3" json:"continues_seq,omitempty"`
 	Others           []*HeadRef             `protobuf:"bytes,11,rep,name=others,proto3" json:"others,omitempty"`
+	Life             uint64                 `protobuf:"fixed64,12,opt,name=life,proto3" json:"life,omitempty"`                // absent: the journal's first
+	Abandons         []uint64               `protobuf:"fixed64,13,rep,packed,name=abandons,proto3" json:"abandons,omitempty"` // lives of the continued journal
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -581,6 +583,20 @@ func (x *Head) GetContinuesSeq() uint64 {
 func (x *Head) GetOthers() []*HeadRef {
 	if x != nil {
 		return x.Others
+	}
+	return nil
+}
+
+func (x *Head) GetLife() uint64 {
+	if x != nil {
+		return x.Life
+	}
+	return 0
+}
+
+func (x *Head) GetAbandons() []uint64 {
+	if x != nil {
+		return x.Abandons
 	}
 	return nil
 }
@@ -991,7 +1007,7 @@ const file_index_proto_rawDesc = "" +
 	"\x04time\x18\x13 \x01(\x10R\x04time\":\n" +
 	"\x06Signed\x12\x12\n" +
 	"\x04body\x18\x01 \x01(\fR\x04body\x12\x1c\n" +
-	"\tsignature\x18\x02 \x01(\fR\tsignature\"\xbd\x02\n" +
+	"\tsignature\x18\x02 \x01(\fR\tsignature\"\xed\x02\n" +
 	"\x04Head\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x12\n" +
 	"\x04mesh\x18\x02 \x01(\fR\x04mesh\x12\x16\n" +
@@ -1004,7 +1020,9 @@ const file_index_proto_rawDesc = "" +
 	"\x11continues_journal\x18\t \x01(\fR\x10continuesJournal\x12#\n" +
 	"\rcontinues_seq\x18\n" +
 	" \x01(\x04R\fcontinuesSeq\x12/\n" +
-	"\x06others\x18\v \x03(\v2\x17.shoal.index.v1.HeadRefR\x06others\"I\n" +
+	"\x06others\x18\v \x03(\v2\x17.shoal.index.v1.HeadRefR\x06others\x12\x12\n" +
+	"\x04life\x18\f \x01(\x06R\x04life\x12\x1a\n" +
+	"\babandons\x18\r \x03(\x06R\babandons\"I\n" +
 	"\aHeadRef\x12\x18\n" +
 	"\ajournal\x18\x01 \x01(\fR\ajournal\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x12\n" +
