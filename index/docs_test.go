@@ -16,7 +16,7 @@ func TestPagesStateTheLimits(t *testing.T) {
 			"MaxRecipeParts": MaxRecipeParts, "MaxEpochRuns": MaxEpochRuns,
 		},
 		"head.md": {
-			"BucketSize": BucketSize, "MaxHeadBytes": MaxHeadBytes, "MaxHeadRefs": MaxHeadRefs, "MaxStatusBytes": MaxStatusBytes,
+			"BucketSize": BucketSize, "MaxHeadBytes": MaxHeadBytes, "MaxHeadRefs": MaxHeadRefs, "MaxLives": MaxLives, "MaxStatusBytes": MaxStatusBytes,
 			"MaxJournals": MaxJournals, "MaxExceptions": MaxExceptions,
 		},
 	} {
