@@ -26,7 +26,12 @@ var (
 		{block.MaxSize, block.MaxSealed, new(sync.Pool)},
 	}
 	plainBuffers = buffers{
-		{upTo: 64<<10 - 1},
+		{upTo: 1 << 10},
+		{4 << 10, sealedBound(4 << 10), new(sync.Pool)},
+		{8 << 10, sealedBound(8 << 10), new(sync.Pool)},
+		{16 << 10, sealedBound(16 << 10), new(sync.Pool)},
+		{32 << 10, sealedBound(32 << 10), new(sync.Pool)},
+		{64 << 10, sealedBound(64 << 10), new(sync.Pool)},
 		{256<<10 - 1, sealedBound(256<<10 - 1), new(sync.Pool)},
 		{block.MaxSize, sealedBound(block.MaxSize), new(sync.Pool)},
 	}

@@ -12,7 +12,7 @@ const (
 	stealEvery = 20 * time.Millisecond
 	stealGain  = 50 * time.Millisecond // do not ask a second source for less
 	maxAskers  = 2
-	mostHeld   = 4 // no more is asked for while more than this part of Limits.InFlight is held
+	holding    = 8 // a byte that is held counts as so many in flight
 )
 
 // assign gives out waiting blocks while there is room, group by group.
@@ -58,13 +58,13 @@ func (p *Planner) assignOne(g *group) bool {
 // roomFor bounds the bytes in flight. A group may use three times what is left (a dynamic threshold, after Choudhury and
 // Hahne, "Dynamic Queue Length Thresholds for Shared-Memory Packet Switches", 1998): one alone gets three quarters, many get
 // equal shares, and a newcomer always finds some room, even when the others' receivers do not move. While much is held, receivers are slower than the
-// lines: to ask for more then would only fill memory.
+// lines: to ask for more then would only fill memory, so what is held counts several times.
 func (p *Planner) roomFor(g *group, size int64) bool {
 	free := p.limits.InFlight - p.used
 	if size > free {
 		return false
 	}
-	return g.used == 0 || g.used+size <= 3*free && p.held <= p.limits.InFlight/mostHeld
+	return g.used == 0 || g.used+size <= 3*free && p.used+holding*p.held <= p.limits.InFlight
 }
 
 // choose returns the source that e is to be asked of now; nil when nobody can take it now.

@@ -234,6 +234,9 @@ func (e *Engine) dressTemp(it *workItem) error {
 		return ignoreUnsupported(e.FS.Chtimes(it.temp, it.want.MTime))
 	}
 	it.temp = it.job.temp
+	if it.job.dressedAs(it.want) != nil {
+		return nil
+	}
 	if err := e.ifPossible(it.temp, func(p string) error { return e.FS.Chmod(p, it.want.Mode) }); err != nil {
 		return err
 	}

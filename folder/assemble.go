@@ -34,6 +34,7 @@ type Job struct {
 	missing map[block.ID][]int  // guarded by mu; block → its places in recipe, not there yet
 	offsets []int64             // guarded by mu
 	file    disk.WFile          // guarded by mu; open while blocks are missing
+	dressed *disk.Stat          // guarded by mu; set: the complete file has the mode and time of want, and is this
 }
 
 func (e *Engine) newJob(p shoal.Path, want *index.State) *Job {
@@ -79,7 +80,28 @@ func (j *Job) Begin(ctx context.Context) ([]Want, error) {
 	if len(j.missing) > 0 {
 		return j.wants(), nil
 	}
+	j.dress()
 	return nil, j.close()
+}
+
+// dress gives the complete file its mode and time while it is open. What does not work here is done again by name, and reported then.
+func (j *Job) dress() {
+	if j.file == nil || j.file.SetMeta(j.want.Mode, j.want.MTime) != nil {
+		return
+	}
+	if st, err := j.file.Stat(); err == nil {
+		j.dressed = &st
+	}
+}
+
+// dressedAs returns the complete file if it has the mode and the time of s already, else nil.
+func (j *Job) dressedAs(s *index.State) *disk.Stat {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.want.Mode != s.Mode || j.want.MTime != s.MTime {
+		return nil
+	}
+	return j.dressed
 }
 
 // findRecipe completes the recipe of a long file from its parts, or says which are missing.
@@ -154,12 +176,10 @@ func (j *Job) open(ctx context.Context) error {
 
 func (j *Job) openTemp(size int64) (resumed bool, err error) {
 	fsys := j.e.FS
-	st, err := fsys.Lstat(j.temp)
-	if err != nil && !isNotExist(err) {
-		return false, err
-	}
-	if err == nil {
-		if st.Kind == shoal.KindFile && st.Size == size {
+	j.file, err = fsys.Create(j.temp, size, 0o600)
+	if isExist(err) { // of an earlier run
+		st, serr := fsys.Lstat(j.temp)
+		if serr == nil && st.Kind == shoal.KindFile && st.Size == size {
 			if j.file, err = fsys.Reopen(j.temp); err == nil {
 				return true, nil
 			}
@@ -167,8 +187,8 @@ func (j *Job) openTemp(size int64) (resumed bool, err error) {
 		if err := fsys.Remove(j.temp); err != nil {
 			return false, err
 		}
+		j.file, err = fsys.Create(j.temp, size, 0o600)
 	}
-	j.file, err = fsys.Create(j.temp, size, 0o600)
 	crashpoint.Here("assemble: temporary file made")
 	return false, err
 }

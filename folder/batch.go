@@ -13,7 +13,7 @@ import (
 
 // Limits of what is assembled at once.
 const (
-	maxBatches    = 16  // that get on; each is one goroutine and one fetch
+	maxBatches    = 8   // that get on; each is one goroutine and one fetch
 	maxWaiting    = 256 // those included for which nothing comes
 	maxJobs       = maxBatches * batchJobs
 	batchJobs     = 256      // small files fetched together

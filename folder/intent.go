@@ -46,11 +46,10 @@ func (e *Engine) writeIntents(items []*workItem) error {
 			in.OldFrom = slim(it.from.base)
 		}
 		if where != "" {
-			st, err := e.FS.Lstat(where)
-			if err != nil {
+			var err error
+			if in.NewStat, err = e.lookAt(it, where); err != nil {
 				return fmt.Errorf("look at %s: %w", where, err)
 			}
-			in.NewStat = st
 		}
 		if it.Kind == plan.Remove || it.Kind == plan.Rmdir {
 			in.New = it.gone()
@@ -68,6 +67,16 @@ func (e *Engine) writeIntents(items []*workItem) error {
 	}
 	data := binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(body.Bytes()))
 	return writeDurably(e.FS, intentFile, append(data, body.Bytes()...))
+}
+
+// lookAt returns what an operation will put in its place. What a job left has not changed since.
+func (e *Engine) lookAt(it *workItem, where string) (disk.Stat, error) {
+	if it.job != nil && where == it.job.temp {
+		if st := it.job.dressedAs(it.want); st != nil {
+			return *st, nil
+		}
+	}
+	return e.FS.Lstat(where)
 }
 
 // slim leaves out a long recipe: it is known to the index by its content ID.

@@ -143,12 +143,20 @@ type entryDecoder struct {
 // record's own dot. keys make the content IDs that are not written. Errors wrap ErrMalformed.
 func decodeEntry(data []byte, self shoal.Dot, keys *block.Keys) (*Entry, error) {
 	e := new(Entry)
-	d := entryDecoder{e: e}
-	if err := eachField(data, d.field); err != nil {
+	if err := e.decode(data, self, keys); err != nil {
 		return nil, err
 	}
+	return e, nil
+}
+
+// decode is decodeEntry into an empty entry.
+func (e *Entry) decode(data []byte, self shoal.Dot, keys *block.Keys) error {
+	d := entryDecoder{e: e}
+	if err := eachField(data, d.field); err != nil {
+		return err
+	}
 	if err := d.resolve(self); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	e.Joined = e.Time == 0
 	switch {
@@ -156,16 +164,16 @@ func decodeEntry(data []byte, self shoal.Dot, keys *block.Keys) (*Entry, error) 
 		e.Content = symlinkContent(keys, e.Target)
 	case e.Kind == shoal.KindFile && len(e.RecipeParts) == 0:
 		if d.hasContent || e.Size != 0 {
-			return nil, fmt.Errorf("%w: size or content beside the recipe", ErrMalformed)
+			return fmt.Errorf("%w: size or content beside the recipe", ErrMalformed)
 		}
 		e.Size, e.Content = e.Recipe.Size(), keys.ContentID(e.Recipe)
 	case e.Kind == shoal.KindFile && e.Recipe != nil:
-		return nil, fmt.Errorf("%w: recipe beside its parts", ErrMalformed)
+		return fmt.Errorf("%w: recipe beside its parts", ErrMalformed)
 	}
 	if err := e.Validate(); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	return e, nil
+	return nil
 }
 
 func symlinkContent(keys *block.Keys, target string) block.ContentID {

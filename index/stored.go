@@ -136,15 +136,15 @@ func (tx *Tx) record(r ref, s *stored) (*Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := decodeEntry(s.entry, j.dot(r.seq), &tx.names)
-	if err != nil {
-		return nil, tx.damaged("entry", recordKey(r.journal, r.seq), err)
-	}
 	epoch, err := tx.epochID(s.epoch)
 	if err != nil {
 		return nil, err
 	}
-	return &Record{Dot: j.dot(r.seq), Slot: s.slot, Epoch: epoch, Entry: *e, Hash: s.hash}, nil
+	rec := &Record{Dot: j.dot(r.seq), Slot: s.slot, Epoch: epoch, Hash: s.hash}
+	if err := rec.Entry.decode(s.entry, rec.Dot, &tx.names); err != nil {
+		return nil, tx.damaged("entry", recordKey(r.journal, r.seq), err)
+	}
+	return rec, nil
 }
 
 // Record returns one record; false when it is not here, superseded or set aside.

@@ -18,7 +18,7 @@ var (
 
 func folderChange(name, what string, change func(from, to string) error) workload {
 	return workload{
-		name: name,
+		name: name, many: true,
 		what: func(c config) string { return fmt.Sprintf(what, c.files) },
 		run: func(ctx context.Context, s *session) (outcome, error) {
 			if err := lab.SmallFiles(s.prepared("small"), s.files, smallLeast, smallMost, 2); err != nil {

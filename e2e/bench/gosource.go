@@ -11,7 +11,7 @@ import (
 
 // goSource is the first sync of a real tree of text.
 var goSource = workload{
-	name: "gosource",
+	name: "gosource", many: true,
 	what: func(config) string { return "first sync, the Go source tree" },
 	run: func(ctx context.Context, s *session) (outcome, error) {
 		root, err := firstLine(ctx, "go", "env", "GOROOT")

@@ -17,7 +17,7 @@ const (
 
 // smallFiles is the first sync of many small files.
 var smallFiles = workload{
-	name: "smallfiles",
+	name: "smallfiles", many: true,
 	what: func(c config) string { return fmt.Sprintf("first sync, %d files of 1–32 KiB", c.files) },
 	run: func(ctx context.Context, s *session) (outcome, error) {
 		if err := lab.SmallFiles(s.prepared("small"), s.files, smallLeast, smallMost, 2); err != nil {

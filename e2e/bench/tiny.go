@@ -22,7 +22,7 @@ const calmTime = 15 * time.Second
 
 // tinyTree is a tree of very many files: how everything grows with it. Only shoal is measured.
 var tinyTree = workload{
-	name: "tiny", alone: true,
+	name: "tiny", alone: true, many: true,
 	what: func(c config) string { return fmt.Sprintf("%d files of %d bytes, first sync", c.tiny, tinySize) },
 	run: func(ctx context.Context, s *session) (outcome, error) {
 		if err := lab.SmallFiles(s.prepared("tiny"), s.tiny, tinySize, tinySize, 7); err != nil {

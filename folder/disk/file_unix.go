@@ -140,6 +140,16 @@ func (f *file) Truncate(size int64) error {
 	return f.fault("truncate", f.f.Truncate(size))
 }
 
+func (f *file) SetMeta(mode uint32, mtime int64) error {
+	f.unsynced.Store(true)
+	fd := int(f.f.Fd())
+	err := retry(func() error { return unix.Fchmod(fd, mode&0o7777) })
+	if err == nil {
+		err = retry(func() error { return setMTimeOf(fd, mtime) })
+	}
+	return f.fault("set mode and time", err)
+}
+
 func (f *file) Sync() error {
 	f.unsynced.Store(false)
 	if err := syncFile(f.f); err != nil {

@@ -131,6 +131,10 @@ type WFile interface {
 	// Truncate sets the size; what is gained is a hole.
 	Truncate(size int64) error
 
+	// SetMeta sets permission bits and time of last change, as FS.Chmod and FS.Chtimes do by name, with fewer calls of the
+	// system. errors.ErrUnsupported where that can be done by name only; some of it may be done then.
+	SetMeta(mode uint32, mtime int64) error
+
 	// Sync makes content and size durable, not the name: see SyncDir. An error means that the content may be lost even if
 	// a later Sync returns nil (the system reports a failed write once): write it anew.
 	Sync() error

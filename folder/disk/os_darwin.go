@@ -43,6 +43,9 @@ func setMTime(dir int, name string, mtime int64) error {
 	return unix.UtimesNanoAt(dir, name, []unix.Timespec{{Nsec: utimeOmit}, unix.NsecToTimespec(mtime)}, unix.AT_SYMLINK_NOFOLLOW)
 }
 
+// setMTimeOf: futimes(2) knows microseconds only.
+func setMTimeOf(int, int64) error { return unix.ENOTSUP }
+
 // chmodAt changes the mode of name. A symlink has a mode of its own here, which means nothing.
 func chmodAt(dir int, name string, mode uint32) error {
 	st, err := lstatAt(dir, name)

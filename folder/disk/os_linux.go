@@ -38,6 +38,15 @@ func setMTime(dir int, name string, mtime int64) error {
 	return unix.UtimesNanoAt(dir, name, []unix.Timespec{{Nsec: unix.UTIME_OMIT}, unix.NsecToTimespec(mtime)}, unix.AT_SYMLINK_NOFOLLOW)
 }
 
+// setMTimeOf sets the time of an open file. Kernels before 5.8 know no way to name it by its descriptor alone.
+func setMTimeOf(fd int, mtime int64) error {
+	err := unix.UtimesNanoAt(fd, "", []unix.Timespec{{Nsec: unix.UTIME_OMIT}, unix.NsecToTimespec(mtime)}, unix.AT_EMPTY_PATH)
+	if err == unix.EINVAL || err == unix.ENOENT {
+		return unix.ENOTSUP
+	}
+	return err
+}
+
 // chmodAt changes the mode of name and of nothing that a symlink there points to.
 func chmodAt(dir int, name string, mode uint32) error {
 	err := chmodNoFollow(dir, name, mode)

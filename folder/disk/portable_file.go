@@ -117,6 +117,10 @@ func (f *portableFile) Truncate(size int64) error {
 	return wrapped("truncate", f.path, f.f.Truncate(size))
 }
 
+func (f *portableFile) SetMeta(uint32, int64) error {
+	return wrapped("set mode and time", f.path, errors.ErrUnsupported)
+}
+
 func (f *portableFile) Sync() error {
 	f.unsynced.Store(false)
 	if err := f.f.Sync(); err != nil {

@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -245,7 +246,7 @@ type boltSource struct{ tx *bbolt.Tx }
 func (s boltSource) bucket(name string) reader {
 	defer markDamage()
 	if b := s.tx.Bucket([]byte(name)); b != nil {
-		return boltReader{b}
+		return &boltReader{b: b}
 	}
 	return emptyReader{}
 }
@@ -322,14 +323,27 @@ func (b *boltBatch) rollback() {
 	})
 }
 
-type boltReader struct{ b *bbolt.Bucket }
-
-func (r boltReader) Get(key []byte) []byte {
-	defer markDamage()
-	return r.b.Get(key)
+// boltReader looks keys up with one cursor: bbolt's own Get takes memory for a new one each time.
+type boltReader struct {
+	b      *bbolt.Bucket
+	cursor *bbolt.Cursor // nil: not yet
 }
 
-func (r boltReader) Cursor() Cursor { return boltCursor{r.b.Cursor()} }
+func (r *boltReader) Get(key []byte) []byte {
+	defer markDamage()
+	if len(key) == 0 {
+		return nil
+	}
+	if r.cursor == nil {
+		r.cursor = r.b.Cursor()
+	}
+	if k, v := r.cursor.Seek(key); bytes.Equal(k, key) {
+		return v
+	}
+	return nil
+}
+
+func (r *boltReader) Cursor() Cursor { return boltCursor{r.b.Cursor()} }
 
 type boltCursor struct{ c *bbolt.Cursor }
 

@@ -193,6 +193,22 @@ func (f *FS) truncate(ino uint64, size int64) {
 	f.touch(n)
 }
 
+func (h *handle) SetMeta(mode uint32, mtime int64) error {
+	err := h.do("chmod", func() error {
+		n := h.f.editUnsynced(h.ino)
+		n.mode, n.ctime = h.f.modeFor(mode), h.f.round(h.f.now)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return h.do("chtimes", func() error {
+		n := h.f.editUnsynced(h.ino)
+		n.mtime, n.ctime = h.f.round(mtime), h.f.round(h.f.now)
+		return nil
+	})
+}
+
 func (h *handle) Sync() error {
 	return h.do("sync", func() error {
 		h.f.edit(h.ino).durable = nil

@@ -22,6 +22,7 @@ var writeLaws = []law{
 	{"ChmodOfASymlinkIsUnsupported", symlinks, testChmodSymlink},
 	{"ChmodOfNothingFails", nil, testChmodNothing},
 	{"TimesAreKept", nil, testChtimes},
+	{"AnOpenFileGetsModeAndTime", nil, testSetMeta},
 	{"TimesOfASymlinkAreItsOwn", symlinkTimes, testChtimesSymlink},
 	{"SyncsSucceedOnWhatIsThere", nil, testSync},
 }
@@ -209,6 +210,24 @@ func testChtimes(t tester) {
 				t.Errorf("%s: asked for %d ns, got %d", p, ns, got)
 			}
 		}
+	}
+}
+
+func testSetMeta(t tester) {
+	f, err := t.fs.Create("file", 3, 0o600)
+	t.must("create", err)
+	_, err = f.WriteAt([]byte("abc"), 0)
+	t.must("write", err)
+	err = f.SetMeta(0o640, 1_600_000_000_123_456_700)
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = errors.Join(t.fs.Chmod("file", 0o640), t.fs.Chtimes("file", 1_600_000_000_123_456_700))
+	}
+	t.must("set mode and time", err)
+	t.must("close", f.Close())
+	want := t.stat("file")
+	t.must("chmod", t.fs.Chmod("file", 0o640))
+	if got := t.stat("file"); got.Mode != want.Mode || got.MTime/100 != 16_000_000_001_234_567 || got.Size != 3 {
+		t.Errorf("mode %o instead of %o, time %d, %d bytes", want.Mode, got.Mode, got.MTime, got.Size)
 	}
 }
 
