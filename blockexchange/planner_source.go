@@ -8,12 +8,12 @@ import (
 
 // The tuning of sources. Measured in the package's benchmark on loopback and simulated links.
 const (
-	firstWindow  = 2 << 20                // bytes in flight before the rate is known
-	leastWindow  = 512 << 10              // never less, or a slow disk at the source would stall the line
+	firstWindow  = 2 << 20               // bytes in flight before the rate is known
+	leastWindow  = 512 << 10             // never less, or a slow disk at the source would stall the line
 	ahead        = 25 * time.Millisecond // work kept at the source beyond the round trip, so that it never idles
-	guessedRate  = 16 << 20               // bytes/s of a source that nothing is known of
-	slowAfter    = 2 * time.Second        // a source that owes answers and is quiet for so long holds nobody up any more
-	missesToBack = 16                     // "absent" so often in a row: ask it only now and then
+	guessedRate  = 16 << 20              // bytes/s of a source that nothing is known of
+	slowAfter    = 2 * time.Second       // a source that owes answers and is quiet for so long holds nobody up any more
+	missesToBack = 16                    // "absent" so often in a row: ask it only now and then
 	probeFirst   = 250 * time.Millisecond
 	probeLast    = 8 * time.Second
 )
