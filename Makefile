@@ -21,11 +21,12 @@ build:
 deps: ## what tests need beyond Go, installed where that is possible
 	@sh ./e2e/install-tools.sh
 
-# Units run under the race detector, with 300 simulated schedules; the planner's million cases, 3,000 schedules and the built program without it.
+# Units run under the race detector, with 300 simulated schedules; the planner's million cases, 3,000 schedules and the built program without it; then what changes cost.
 test: deps lint crosscheck
 	$(GO) test -race -timeout 12m $$($(GO) list ./... | grep -v '/e2e$$')
 	$(GO) test -count=1 -timeout 10m ./folder ./folder/plan ./e2e/simulation
 	$(GO) test -count=1 -timeout 10m -parallel 3 ./e2e
+	$(MAKE) bench-smoke
 
 quick: ## two minutes
 	$(GO) vet ./...

@@ -35,3 +35,6 @@ var HashFile = hashFile
 
 // Temp is the name of a job's temporary file.
 func Temp(j *Job) string { return j.temp }
+
+// PlanWindow is planWindow.
+const PlanWindow = planWindow

@@ -148,20 +148,72 @@ func (e *Engine) needs(tx *index.Tx, after shoal.Path) (out []need, more shoal.P
 			continue
 		}
 		out = append(out, n)
-		if n.item.Want == nil || n.item.Want.Kind != shoal.KindFile || n.item.Ready || n.item.Base != nil || len(n.want.Recipe) == 0 {
-			continue
-		}
-		src, err := e.renameSource(tx, n.want)
+		other, err := e.otherEnd(tx, &n)
 		if err != nil {
 			return nil, "", err
 		}
-		if src != "" && !have[src] {
-			have[src] = true
-			paths = append(paths, src)
+		for other != "" && !have[other] {
+			have[other] = true
+			paths = append(paths, other)
+			if other = other.Parent(); n.item.Want != nil {
+				break // only a target needs the folders that it is in
+			}
 		}
 	}
 	sortNeeds(out)
 	return out, more, nil
+}
+
+// otherEnd finds the other end of a rename; "": this is none.
+func (e *Engine) otherEnd(tx *index.Tx, n *need) (shoal.Path, error) {
+	want := n.item.Want
+	switch {
+	case want == nil && onDisk(n.base) && n.base.Kind == shoal.KindFile:
+		return e.renameTarget(tx, n.item.Path, n.base)
+	case want != nil && want.Kind == shoal.KindFile && !n.item.Ready && n.item.Base == nil && len(n.want.Recipe) > 0:
+		return e.renameSource(tx, n.want)
+	}
+	return "", nil
+}
+
+// maxMoves bounds how many renames of one file are followed.
+const maxMoves = 8
+
+// renameTarget finds where a file that is to be removed was moved to, if its content is wanted there and not there yet: it would be
+// fetched again once it is gone here. If it is being fetched already, that ends.
+func (e *Engine) renameTarget(tx *index.Tx, p shoal.Path, b *index.Base) (shoal.Path, error) {
+	for range maxMoves {
+		row, _, err := tx.Row(p)
+		if err != nil {
+			return "", err
+		}
+		moved := shoal.Path("")
+		for i := range row.Live {
+			if to := row.Live[i].Entry.MovedTo; to != "" {
+				moved = to
+			}
+		}
+		if moved == "" {
+			return "", nil
+		}
+		p = moved
+		want, err := tx.Desired(p)
+		switch {
+		case err != nil:
+			return "", err
+		case want == nil:
+			continue
+		}
+		there, err := tx.Base(p)
+		if err != nil || want.Content != b.Content || want.Kind != shoal.KindFile || onDisk(there) {
+			return "", err
+		}
+		if j := e.jobs[p]; j != nil && !j.done {
+			e.dropJob(p)
+		}
+		return p, nil
+	}
+	return "", nil
 }
 
 // renameSource finds a name on this disk that holds the wanted content and is not wanted any more.

@@ -45,6 +45,7 @@ type part struct {
 var workloads = []workload{
 	bigFile, smallFiles, goSource, editLatency, insertHead,
 	photos, overwrite, appended, renameBig, copyBig, renameFolder, copyFolder, tinyTree,
+	manySources, manyReceivers, farLine,
 }
 
 const coreWorkloads = 5
