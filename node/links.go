@@ -229,7 +229,7 @@ func (n *Node) forked(f shoal.FolderID, fork *index.ForkError) {
 	n.log.Error("a device signed two histories", "err", fork)
 	n.event(control.Event{
 		Kind: control.EventProblem, Device: n.deviceName(fork.Journal.Device),
-		Message: "has signed two different histories of one journal: it may be a resumed copy of a running machine, or malice. Both are kept as evidence.",
+		Message: "has signed two different histories of one journal: it was put back to an earlier state, or a copy of it runs, or it lies. It is told, and should leave one of them; both are kept as evidence.",
 	})
 	_ = f
 }
