@@ -19,6 +19,7 @@ type sight struct {
 
 	fromBase *index.Base // what was known of it there
 	unsure   bool        // that content may be out of date: hash it
+	another  bool        // the file that was here stands under another name now: this is another one, not an edit of it
 
 	// set by hashing
 	content [32]byte
@@ -98,6 +99,26 @@ func matchRenames(gone, news []*sight) {
 		}
 	}
 	matchFolderRenames(gone, news)
+	markOthers(news)
+}
+
+// markOthers finds files that took the place of one that stands under another name now: two were swapped, or one was moved and
+// another made in its place.
+func markOthers(news []*sight) {
+	came := map[[2]uint64]bool{}
+	isOther := func(n *sight) bool {
+		return n.stat.Kind == shoal.KindFile && n.stat.Inode != 0 && !(onDisk(n.base) && n.base.Stat.Inode == n.stat.Inode)
+	}
+	for _, n := range news {
+		if isOther(n) && n.stat.Links <= 1 {
+			came[[2]uint64{n.stat.Inode, n.stat.Device}] = true
+		}
+	}
+	for _, n := range news {
+		if isOther(n) && onDisk(n.base) {
+			n.another = came[[2]uint64{n.base.Stat.Inode, n.base.Stat.Device}]
+		}
+	}
 }
 
 // matchFolderRenames tells a fresh folder where it was. An inode alone proves nothing, since file systems give it out again at once: a file

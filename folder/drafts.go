@@ -152,7 +152,7 @@ func (d *drafts) entry(s *sight, want *index.State) index.Entry {
 		same := b.Kind == s.stat.Kind
 		if same && b.Content == en.Content {
 			en.ContentFrom, en.Replaced = b.ContentFrom, d.replacedBy(b)
-		} else if b.Kind == shoal.KindFile || b.Kind == shoal.KindSymlink {
+		} else if (b.Kind == shoal.KindFile || b.Kind == shoal.KindSymlink) && !s.another {
 			en.Replaced = b.Content
 		}
 		if same && b.Mode == en.Mode {

@@ -101,6 +101,30 @@ func TestAFileInAFoldersPlaceDoesNotFollowTheFolder(t *testing.T) {
 	s.is("d=file", "e/x=old d/x")
 }
 
+// Two files were swapped by one, and one of them got the other's name elsewhere: what stands in its place now is another file, not
+// an edit of it, and does not go after it and replace it.
+func TestASwappedFileDoesNotFollowTheOther(t *testing.T) {
+	for name, seen := range map[string]bool{"both were known": true, "one was new": false} {
+		t.Run(name, func(t *testing.T) {
+			s := newScript(t, "p")
+			s.join()
+			s.write(s.a, "q", "new q")
+			if seen {
+				s.look(s.a)
+			}
+			s.rename(s.a, "p", "swap")
+			s.rename(s.a, "q", "p")
+			s.rename(s.a, "swap", "q")
+			s.look(s.a)
+			s.rename(s.b, "p", "q")
+			s.look(s.b)
+			s.join(s.a, s.b, s.c)
+			s.rest()
+			s.is("p=new q", "q=old p")
+		})
+	}
+}
+
 // The recipe of a long file is not in its record.
 func TestAnEditOfALongFileFollowsARename(t *testing.T) {
 	s := newScript(t, "p")
