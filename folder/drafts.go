@@ -1,6 +1,8 @@
 package folder
 
 import (
+	"errors"
+
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/block"
 	"github.com/shoalmesh/shoal/conflict"
@@ -35,6 +37,9 @@ func (d *drafts) add(s *sight) error {
 	d.e.watchWeak(s)
 	if done, err := d.adopt(s, want); done || err != nil {
 		return err
+	}
+	if at, q, err := d.followed(s, want); q != "" || err != nil {
+		return errors.Join(err, d.goAfter(s, at, q))
 	}
 	d.keeps = append(d.keeps, draft{entry: d.entry(s, want), base: d.newBase(s)})
 	return d.settleAround(s.path, s.base)

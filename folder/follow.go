@@ -151,6 +151,50 @@ func (d *drafts) followOne(row *index.Row, t *index.Record, q shoal.Path) error 
 	return nil
 }
 
+// followed returns where what s replaced is wanted, if this device has recorded that it follows a rename and not moved it yet: then
+// nobody has it any more.
+func (d *drafts) followed(s *sight, want *index.State) (*index.State, shoal.Path, error) {
+	if want != nil || s.stat.Kind != shoal.KindFile || !onDisk(s.base) || s.base.Kind != shoal.KindFile || s.base.Copy != nil || s.another || s.from != "" {
+		return nil, "", nil
+	}
+	row, _, err := d.tx.Row(s.path)
+	if err != nil {
+		return nil, "", err
+	}
+	for i := range row.Live {
+		q := row.Live[i].Entry.MovedTo
+		if q == "" || row.Live[i].Dot.Journal.Device != d.e.Self || d.draftAt(q) != nil {
+			continue
+		}
+		at, err := d.tx.Desired(q)
+		if err != nil {
+			return nil, "", err
+		}
+		b, err := d.tx.Base(q)
+		if err != nil {
+			return nil, "", err
+		}
+		if at != nil && at.Carried && at.Record.Journal.Device == d.e.Self && at.Content == s.base.Content && at.Kind == shoal.KindFile && !onDisk(b) {
+			return at, q, nil
+		}
+	}
+	return nil, "", nil
+}
+
+// goAfter records s at q, in the place of what it replaced. That the disk still shows it under the old name is the next plan's business.
+func (d *drafts) goAfter(s *sight, at *index.State, q shoal.Path) error {
+	if at == nil {
+		return nil
+	}
+	en := d.entry(s, nil)
+	en.Path, en.Version, en.Replaced, en.Carried = q, at.Version, at.Content, true
+	en.ContentFrom, en.ModeFrom = shoal.Dot{}, shoal.Dot{}
+	d.keeps = append(d.keeps, draft{entry: en})
+	nb := d.newBase(s)
+	nb.Version = s.base.Version
+	return d.setBase(s.path, nb)
+}
+
 // editsMoved tells whether who wrote edit had seen the content that t says was moved.
 func (d *drafts) editsMoved(edit, t *index.Record) bool {
 	return !t.Entry.ContentFrom.IsZero() && d.tx.Lineage().Covers(edit.Version(), t.Entry.ContentFrom)

@@ -125,6 +125,23 @@ func TestASwappedFileDoesNotFollowTheOther(t *testing.T) {
 	}
 }
 
+// An edit was recorded under the new name of a file that was renamed elsewhere, and the user saves it once more before it is moved:
+// what was saved first is nowhere, and must not be waited for.
+func TestASaveBeforeTheFollowedEditIsMovedGoesAfterIt(t *testing.T) {
+	s := newScript(t, "p")
+	s.join()
+	s.write(s.a, "p", "first")
+	s.rename(s.b, "p", "q")
+	s.look(s.a, s.b)
+	s.join(s.a, s.b)
+	s.talk()
+	s.must(s.a.follow())
+	s.write(s.a, "p", "second")
+	s.join(s.a, s.b, s.c)
+	s.rest()
+	s.is("q=second")
+}
+
 // The recipe of a long file is not in its record.
 func TestAnEditOfALongFileFollowsARename(t *testing.T) {
 	s := newScript(t, "p")
