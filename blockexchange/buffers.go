@@ -22,20 +22,17 @@ type bufferPool struct {
 // sealedBuffers are what blocks are read into and sealed in; plainBuffers what they are opened into, until they were delivered.
 var (
 	sealedBuffers = buffers{
-		{64 << 10, sealedBound(64 << 10), new(sync.Pool)},
+		pooled(64 << 10),
 		{block.MaxSize, block.MaxSealed, new(sync.Pool)},
 	}
 	plainBuffers = buffers{
-		{upTo: 1 << 10},
-		{4 << 10, sealedBound(4 << 10), new(sync.Pool)},
-		{8 << 10, sealedBound(8 << 10), new(sync.Pool)},
-		{16 << 10, sealedBound(16 << 10), new(sync.Pool)},
-		{32 << 10, sealedBound(32 << 10), new(sync.Pool)},
-		{64 << 10, sealedBound(64 << 10), new(sync.Pool)},
-		{256<<10 - 1, sealedBound(256<<10 - 1), new(sync.Pool)},
-		{block.MaxSize, sealedBound(block.MaxSize), new(sync.Pool)},
+		{upTo: 1 << 10}, pooled(4 << 10), pooled(8 << 10), pooled(16 << 10), pooled(32 << 10), pooled(64 << 10),
+		pooled(256<<10 - 1), pooled(block.MaxSize),
 	}
 )
+
+// pooled returns a pool of buffers for blocks of up to so many bytes.
+func pooled(upTo uint32) bufferPool { return bufferPool{upTo, sealedBound(upTo), new(sync.Pool)} }
 
 // get returns an empty buffer in which a block of size bytes, at most block.MaxSize, is sealed or opened without growing.
 func (b buffers) get(size uint32) []byte {

@@ -1,8 +1,6 @@
 package folder
 
 import (
-	"errors"
-
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/block"
 	"github.com/shoalmesh/shoal/conflict"
@@ -38,8 +36,12 @@ func (d *drafts) add(s *sight) error {
 	if done, err := d.adopt(s, want); done || err != nil {
 		return err
 	}
-	if at, q, err := d.followed(s, want); q != "" || err != nil {
-		return errors.Join(err, d.goAfter(s, at, q))
+	at, q, err := d.followed(s, want)
+	if err != nil {
+		return err
+	}
+	if at != nil {
+		return d.goAfter(s, at, q)
 	}
 	d.keeps = append(d.keeps, draft{entry: d.entry(s, want), base: d.newBase(s)})
 	return d.settleAround(s.path, s.base)

@@ -9,9 +9,6 @@ import (
 	"github.com/shoalmesh/shoal/index"
 )
 
-// maxFollowHops bounds how far a moved edit goes along a chain of renames.
-const maxFollowHops = 32
-
 // Follow lets edits follow renames: an edit of p that the author of "p moved to q" had not seen is recorded at q, by the device that made it or
 // the one that renamed, whichever has its content. Until one does, the edit lives at p. Only content that an application wrote follows, and only once.
 func (e *Engine) Follow(ctx context.Context) error {
@@ -49,7 +46,7 @@ func (d *drafts) follow(p shoal.Path) error {
 	if err != nil || !ok {
 		return err
 	}
-	t, err := d.renameAt(&row)
+	t, err := renameAt(d.tx, &row)
 	if err != nil || t == nil {
 		return err
 	}
@@ -76,34 +73,6 @@ func (d *drafts) follow(p shoal.Path) error {
 	return nil
 }
 
-// renameAt returns the tombstone of row that says where the content went and that nothing at the path has seen; of several, the latest.
-func (d *drafts) renameAt(row *index.Row) (*index.Record, error) {
-	res, err := d.tx.Resolution(row.Path)
-	if err != nil {
-		return nil, err
-	}
-	var found *index.Record
-	for _, dot := range res.Tombstones {
-		r := liveRecord(row, dot)
-		if r == nil || r.Entry.MovedTo == "" {
-			continue
-		}
-		if found == nil || r.Entry.Time > found.Entry.Time || r.Entry.Time == found.Entry.Time && r.Dot.Compare(found.Dot) > 0 {
-			found = r
-		}
-	}
-	return found, nil
-}
-
-func liveRecord(row *index.Row, dot shoal.Dot) *index.Record {
-	for i := range row.Live {
-		if row.Live[i].Dot == dot {
-			return &row.Live[i]
-		}
-	}
-	return nil
-}
-
 // followOne moves the surviving content at row to q, if an application wrote it and this device either wrote it or wrote the rename t.
 func (d *drafts) followOne(row *index.Row, t *index.Record, q shoal.Path) error {
 	res, err := d.tx.Resolution(row.Path)
@@ -123,7 +92,7 @@ func (d *drafts) followOne(row *index.Row, t *index.Record, q shoal.Path) error 
 	if b := row.Base; b == nil || b.Copy != nil || b.Kind != edit.Entry.Kind || b.Content != edit.Entry.Content {
 		return nil // nobody records what it does not have: its author may replace it before anybody got it
 	}
-	q, ok, err := d.endOfChain(q)
+	q, ok, err := endOfChain(d.tx, q)
 	if err != nil || !ok || q == row.Path || q.Validate() != nil {
 		return err
 	}
@@ -183,9 +152,6 @@ func (d *drafts) followed(s *sight, want *index.State) (*index.State, shoal.Path
 
 // goAfter records s at q, in the place of what it replaced. That the disk still shows it under the old name is the next plan's business.
 func (d *drafts) goAfter(s *sight, at *index.State, q shoal.Path) error {
-	if at == nil {
-		return nil
-	}
 	en := d.entry(s, nil)
 	en.Path, en.Version, en.Replaced, en.Carried = q, at.Version, at.Content, true
 	en.ContentFrom, en.ModeFrom = shoal.Dot{}, shoal.Dot{}
@@ -217,29 +183,6 @@ func (d *drafts) slotTaken(q shoal.Path, edit *index.Entry) (bool, error) {
 		}
 	}
 	return false, nil
-}
-
-// endOfChain follows renames of the target itself, as far as is known.
-func (d *drafts) endOfChain(q shoal.Path) (shoal.Path, bool, error) {
-	for range maxFollowHops {
-		row, ok, err := d.tx.Row(q)
-		if err != nil || !ok {
-			return q, true, err
-		}
-		res, err := d.tx.Resolution(q)
-		if err != nil {
-			return q, false, err
-		}
-		if res.Winner != nil {
-			return q, true, nil
-		}
-		next, err := d.renameAt(&row)
-		if err != nil || next == nil {
-			return q, true, err
-		}
-		q = next.Entry.MovedTo
-	}
-	return q, false, nil
 }
 
 // versionAt is the version of the moved edit at q: what this disk shows there, and the renamer's record there, if that is what the edit replaced. Anything

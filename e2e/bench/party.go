@@ -161,3 +161,19 @@ func (p *party) end(ctx context.Context) error {
 	}
 	return errors.Join(errors.Join(errs...), p.net.Close())
 }
+
+// versus measures what n devices do with one of them taking part and then with all, in one mesh.
+func versus(ctx context.Context, s *session, n, all int, measure func(context.Context, *party, int) (time.Duration, error)) (one, many time.Duration, err error) {
+	p, err := newParty(ctx, s.ends.(*shoalEnds).program, s.dir, n)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() { err = errors.Join(err, p.end(context.WithoutCancel(ctx))) }()
+	if one, err = measure(ctx, p, 1); err != nil {
+		return 0, 0, fmt.Errorf("with one: %w", err)
+	}
+	if many, err = measure(ctx, p, all); err != nil {
+		return 0, 0, fmt.Errorf("with %d: %w", all, err)
+	}
+	return one, many, nil
+}

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -17,18 +16,9 @@ var manyReceivers = workload{
 		return fmt.Sprintf("%d MiB to five receivers, upload %d Mbit/s in all", partySize>>20, fullCable)
 	},
 	run: func(ctx context.Context, s *session) (out outcome, err error) {
-		p, err := newParty(ctx, s.ends.(*shoalEnds).program, s.dir, 6)
+		one, five, err := versus(ctx, s, 6, 5, toReceivers)
 		if err != nil {
 			return out, err
-		}
-		defer func() { err = errors.Join(err, p.end(context.WithoutCancel(ctx))) }()
-		one, err := p.toReceivers(ctx, 1)
-		if err != nil {
-			return out, fmt.Errorf("one receiver: %w", err)
-		}
-		five, err := p.toReceivers(ctx, 5)
-		if err != nil {
-			return out, fmt.Errorf("five receivers: %w", err)
 		}
 		out.cost, out.bytes = cost{Wall: five}, 5*partySize
 		out.remarks = []string{fmt.Sprintf("five receivers take %.2f times as long as one, which takes %.2f s", five.Seconds()/one.Seconds(), one.Seconds())}
@@ -37,7 +27,7 @@ var manyReceivers = workload{
 }
 
 // toReceivers measures how long n devices take to get a file from the first one, while the others are paused.
-func (p *party) toReceivers(ctx context.Context, n int) (time.Duration, error) {
+func toReceivers(ctx context.Context, p *party, n int) (time.Duration, error) {
 	receivers := p.devices[1:]
 	name := fmt.Sprintf("to %d", n)
 	if err := p.folder(ctx, "pause", receivers...); err != nil {

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -16,18 +15,9 @@ var manySources = workload{
 		return fmt.Sprintf("%d MiB from three senders of %d Mbit/s each", partySize>>20, fullCable)
 	},
 	run: func(ctx context.Context, s *session) (out outcome, err error) {
-		p, err := newParty(ctx, s.ends.(*shoalEnds).program, s.dir, 4)
+		one, three, err := versus(ctx, s, 4, 3, fromSenders)
 		if err != nil {
 			return out, err
-		}
-		defer func() { err = errors.Join(err, p.end(context.WithoutCancel(ctx))) }()
-		one, err := p.fromSenders(ctx, 1)
-		if err != nil {
-			return out, fmt.Errorf("one sender: %w", err)
-		}
-		three, err := p.fromSenders(ctx, 3)
-		if err != nil {
-			return out, fmt.Errorf("three senders: %w", err)
 		}
 		out.cost, out.bytes = cost{Wall: three}, partySize
 		out.remarks = []string{fmt.Sprintf("three senders are %.2f times as fast as one, which takes %.2f s", one.Seconds()/three.Seconds(), one.Seconds())}
@@ -36,7 +26,7 @@ var manySources = workload{
 }
 
 // fromSenders measures how long the last device takes to get a file that the three others have from the first n of them.
-func (p *party) fromSenders(ctx context.Context, n int) (time.Duration, error) {
+func fromSenders(ctx context.Context, p *party, n int) (time.Duration, error) {
 	receiver := p.devices[3]
 	name := fmt.Sprintf("from %d", n)
 	if err := p.folder(ctx, "pause", receiver); err != nil {
