@@ -264,7 +264,7 @@ func (d disk) old(name string) string { return proved(filepath.Base(d.root)+" "+
 // before makes what a round begins with.
 func before(d disk) {
 	for _, name := range []string{
-		"edited", "edited by b", "clash", "gone", "away", "folder/one", "folder/two", "chmodded", "touched", "dressed", "moved and dressed", "becomes a folder", "becomes a file/inside", "dropped/inside",
+		"edited", "edited by b", "clash", "gone", "away", "folder/one", "folder/two", "chmodded", "folder chmodded/inside", "touched", "dressed", "moved and dressed", "becomes a folder", "becomes a file/inside", "dropped/inside",
 	} {
 		d.write(name, d.old(name))
 	}
@@ -281,6 +281,7 @@ func acts(d disk) {
 	d.rename("away", "moved")
 	d.rename("folder", "folder moved")
 	d.chmod("chmodded", 0o600)
+	d.chmod("folder chmodded", 0o700)
 	d.touch("touched", time.Unix(1_700_000_000, 0))
 	d.rename("moved and dressed", "dressed elsewhere")
 	for _, name := range []string{"dressed", "dressed elsewhere"} {
@@ -304,7 +305,8 @@ func afterRound(d disk) layout {
 		"edited": proved("edited again", 800), "edited by b": proved("second form", 300), "big": proved("big again", bigFile),
 		"created/deep/new": proved("new", 900), "created/empty": proved("", 0), "moved": d.old("away"),
 		"folder moved/one": d.old("folder/one"), "folder moved/two": d.old("folder/two"), "chmodded": d.old("chmodded"),
-		"touched": d.old("touched"), "dressed": d.old("dressed"), "dressed elsewhere": d.old("moved and dressed"),
+		"folder chmodded/inside": d.old("folder chmodded/inside"),
+		"touched":                d.old("touched"), "dressed": d.old("dressed"), "dressed elsewhere": d.old("moved and dressed"),
 		"becomes a folder/inside": proved("in the folder", 300), "becomes a file": proved("a file now", 300), "by b": proved("by b", 5000),
 	}
 }

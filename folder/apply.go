@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/crashpoint"
@@ -65,11 +66,13 @@ func (e *Engine) Apply(ctx context.Context, w *Work) (n int, err error) {
 	crashpoint.Here("apply: intents written")
 	done, touched, broken := e.carryOutAll(ctx, items)
 	crashpoint.Here("apply: names to be synced")
-	if err := errors.Join(e.syncNames(touched), e.syncMeta(items)); err != nil {
-		return 0, err
+	err = errors.Join(e.syncNames(touched), e.syncMeta(items))
+	if err == nil {
+		crashpoint.Here("apply: names synced")
+		err = e.commitBases(ctx, done)
 	}
-	crashpoint.Here("apply: names synced")
-	if err := e.commitBases(ctx, done); err != nil {
+	if err != nil {
+		e.lookAgain(items)
 		return 0, err
 	}
 	crashpoint.Here("apply: bases committed")
@@ -87,6 +90,19 @@ func (e *Engine) Apply(ctx context.Context, w *Work) (n int, err error) {
 	return len(done), e.clearIntents()
 }
 
+// lookAgain is for operations that were carried out and whose bases could not be committed: what they left is found, and adopted, where it is.
+func (e *Engine) lookAgain(items []*workItem) {
+	for _, it := range items {
+		e.markDirty(it.Path.Parent())
+		if it.Kind == plan.Move {
+			e.markDirty(it.From.Parent())
+		}
+		if it.job != nil {
+			e.dropJob(it.Path) // its content has left the temporary file
+		}
+	}
+}
+
 // carryOutAll does the operations one after the other. It returns what those that worked left, the folders in which names changed, and the paths of
 // those that did not work.
 func (e *Engine) carryOutAll(ctx context.Context, items []*workItem) (done []result, touched, broken map[shoal.Path]bool) {
@@ -94,6 +110,9 @@ func (e *Engine) carryOutAll(ctx context.Context, items []*workItem) (done []res
 	for _, it := range items {
 		if isBroken(broken, it.Path) || isBroken(broken, it.From) {
 			continue
+		}
+		if it.again && it.Kind == plan.SetMeta {
+			it.base = latest(done, it.Path)
 		}
 		rs, err := e.carryOut(it)
 		crashpoint.Here("apply: one operation done")
@@ -112,6 +131,16 @@ func (e *Engine) carryOutAll(ctx context.Context, items []*workItem) (done []res
 		done = append(done, rs...)
 	}
 	return done, touched, broken
+}
+
+// latest returns what the operations before left at p; nil: they left nothing.
+func latest(done []result, p shoal.Path) *index.Base {
+	for _, r := range slices.Backward(done) {
+		if r.path == p {
+			return r.base
+		}
+	}
+	return nil
 }
 
 // isBroken tells whether p, or a folder that it is in, was to be changed before and is not what was meant.
@@ -212,16 +241,17 @@ func (e *Engine) isBase(p shoal.Path, b *index.Base) error {
 	if err != nil {
 		return err
 	}
-	if b.Kind == shoal.KindFolder {
-		if st.Kind == shoal.KindFolder && st.Mode == b.Stat.Mode {
-			return nil
-		}
-		return errNotBase
-	}
-	if st.Kind != b.Kind || b.Stat.Weak || statOf(st) != b.Stat {
+	if !isShown(st, b) {
 		return errNotBase
 	}
 	return nil
+}
+
+func isShown(st disk.Stat, b *index.Base) bool {
+	if b.Kind == shoal.KindFolder {
+		return st.Kind == shoal.KindFolder && st.Mode == b.Stat.Mode
+	}
+	return st.Kind == b.Kind && !b.Stat.Weak && statOf(st) == b.Stat
 }
 
 // dressTemp makes the temporary file or symlink of it look like what is wanted, so that it appears under its name complete.
@@ -325,7 +355,7 @@ func (e *Engine) failed(it *workItem, err error) {
 	switch {
 	case isNotExist(err) && e.refusesName(it):
 		e.excuse(it, disk.ErrName)
-	case errors.Is(err, errNotBase), isNotExist(err), isExist(err), errors.Is(err, disk.ErrNotFile), errors.Is(err, disk.ErrNotFolder):
+	case errors.Is(err, errNotBase), errors.Is(err, disk.ErrChanged), isNotExist(err), isExist(err), errors.Is(err, disk.ErrNotFile), errors.Is(err, disk.ErrNotFolder):
 		e.markDirty(it.Path.Parent())
 		if it.Kind == plan.Move {
 			e.markDirty(it.From.Parent())

@@ -50,6 +50,7 @@ func (e *Engine) writeIntents(items []*workItem) error {
 			if in.NewStat, err = e.lookAt(it, where); err != nil {
 				return fmt.Errorf("look at %s: %w", where, err)
 			}
+			it.put = in.NewStat
 		}
 		if it.Kind == plan.Remove || it.Kind == plan.Rmdir {
 			in.New = it.gone()

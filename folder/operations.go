@@ -7,6 +7,7 @@ import (
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/block"
 	"github.com/shoalmesh/shoal/crashpoint"
+	"github.com/shoalmesh/shoal/folder/disk"
 	"github.com/shoalmesh/shoal/index"
 )
 
@@ -40,14 +41,30 @@ func (it *workItem) knownRecipe() block.Recipe {
 	return nil
 }
 
-// shows is the result of an operation after which the path shows what is wanted.
+// shows is the result of an operation after which the path shows what is wanted. Who changed it since then changed what was put there: the base does not
+// have that change.
 func (e *Engine) shows(it *workItem) ([]result, error) {
 	st, err := e.FS.Lstat(string(it.Path))
 	if err != nil {
 		return nil, err
 	}
+	if it.put.Kind != 0 && !isStill(st, it.put) {
+		st = it.put
+		e.markDirty(it.Path.Parent())
+	}
+	return e.showsAs(it, st, true), nil
+}
+
+// isStill tells whether st is what was before, under another name maybe.
+func isStill(st, was disk.Stat) bool {
+	st.Name, st.CTime, st.Links = was.Name, was.CTime, was.Links
+	return st == was
+}
+
+// showsAs is shows for what was looked at. sure: nobody can have changed its content unseen.
+func (e *Engine) showsAs(it *workItem, st disk.Stat, sure bool) []result {
 	b := index.BaseOf(it.want, statOf(st))
-	if st.Kind == shoal.KindFile && coarse(st) && e.mayHide(st, st.MTime) {
+	if st.Kind == shoal.KindFile && (!sure || coarse(st) && e.mayHide(st, st.MTime)) {
 		b.Stat.Weak = true
 		e.weak[it.Path] = reread{at: e.Now().Add(weakDelay)}
 	}
@@ -56,7 +73,7 @@ func (e *Engine) shows(it *workItem) ([]result, error) {
 	} else if b.Recipe == nil {
 		b.Recipe = it.knownRecipe()
 	}
-	return []result{{it.Path, b}}, nil
+	return []result{{it.Path, b}}
 }
 
 // swap replaces a file or symlink so that its name is never absent, then looks at what came out.
@@ -82,7 +99,11 @@ func (e *Engine) swap(it *workItem) ([]result, error) {
 // cameOut tells whether what was taken from a name is what the base says; a rename changes only the time of change.
 func (e *Engine) cameOut(p string, b *index.Base) bool {
 	st, err := e.FS.Lstat(p)
-	return err == nil && st.Kind == b.Kind && st.Size == b.Stat.Size && st.MTime == b.Stat.MTime && st.Inode == b.Stat.Inode
+	return err == nil && isMoved(st, b)
+}
+
+func isMoved(st disk.Stat, b *index.Base) bool {
+	return st.Kind == b.Kind && st.Size == b.Stat.Size && st.MTime == b.Stat.MTime && st.Inode == b.Stat.Inode
 }
 
 // replace is swap where nothing can be exchanged: the name is absent for a moment. What was there goes to history last, so that a restart in that moment
@@ -132,10 +153,11 @@ func (e *Engine) move(it *workItem) ([]result, error) {
 	if err := e.settleName(it.Path, func() error { return e.FS.Rename(string(it.Path), string(it.From)) }); err != nil {
 		return nil, err
 	}
-	if !e.cameOut(string(it.Path), it.from.base) {
+	st, err := e.FS.Lstat(string(it.Path))
+	if err != nil || !isMoved(st, it.from.base) {
 		return nil, errors.Join(errNotBase, e.FS.Rename(string(it.Path), string(it.From)))
 	}
-	rs, err := e.setMeta(it)
+	rs, err := e.dressInPlace(it, st)
 	if err != nil {
 		return nil, err
 	}
@@ -147,24 +169,46 @@ func (e *Engine) setMeta(it *workItem) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if it.base == nil || !isShown(st, it.base) {
+		return nil, errNotBase
+	}
+	return e.dressInPlace(it, st)
+}
+
+// dressInPlace gives what is under its name, and was st just now, the wanted mode and time.
+func (e *Engine) dressInPlace(it *workItem, st disk.Stat) ([]result, error) {
 	if st.Kind != it.want.Kind {
 		return nil, errNotBase
 	}
-	if it.want.Kind != shoal.KindSymlink && st.Mode != it.want.Mode {
-		if err := e.FS.Chmod(string(it.Path), it.want.Mode); err != nil {
-			return nil, err
+	now, sure, err := st, true, error(nil)
+	if st.Kind == shoal.KindFile {
+		now, sure, err = e.FS.Dress(string(it.Path), st, it.want.Mode, it.want.MTime)
+		crashpoint.Here("apply: mode and time set")
+	} else if now, err = e.dressOther(it, st); err == nil && now.Inode != st.Inode {
+		err = errNotBase
+	}
+	if err != nil {
+		return nil, err
+	}
+	it.inPlace = now != st
+	return e.showsAs(it, now, sure), nil
+}
+
+// dressOther is dressInPlace for a folder, which has no time, and a symlink, which has no mode.
+func (e *Engine) dressOther(it *workItem, st disk.Stat) (disk.Stat, error) {
+	p := string(it.Path)
+	if st.Kind == shoal.KindFolder && st.Mode != it.want.Mode {
+		if err := e.FS.Chmod(p, it.want.Mode); err != nil {
+			return st, err
 		}
-		it.inPlace = true
 		crashpoint.Here("apply: mode set")
 	}
-	if it.want.Kind != shoal.KindFolder && st.MTime != it.want.MTime {
-		if err := e.FS.Chtimes(string(it.Path), it.want.MTime); err != nil {
-			return nil, err
+	if st.Kind == shoal.KindSymlink && st.MTime != it.want.MTime {
+		if err := e.FS.Chtimes(p, it.want.MTime); err != nil {
+			return st, err
 		}
-		it.inPlace = true
-		crashpoint.Here("apply: time set")
 	}
-	return e.shows(it)
+	return e.FS.Lstat(p)
 }
 
 // writable does something to a name in a folder, and when the folder's mode forbids it to its owner, lifts that for the moment.

@@ -149,6 +149,10 @@ func (s *scan) list(ctx context.Context, dir shoal.Path) error {
 		s.push([]shoal.Path{dir.Parent()})
 		return nil
 	case err != nil:
+		if st, serr := e.FS.Lstat(string(dir)); dir != "" && serr == nil && st.Kind != shoal.KindFolder {
+			s.push([]shoal.Path{dir.Parent()}) // no folder any more
+			return nil
+		}
 		e.report(dir, "unreadable", fmt.Sprintf("the folder %s can't be listed: %v. Nothing in it counts as deleted.", name(dir), err))
 		return nil
 	}
@@ -230,6 +234,9 @@ func (s *scan) meet(p shoal.Path, st disk.Stat, b *index.Base) (descend bool) {
 		s.news = append(s.news, &sight{path: p, stat: st, base: b})
 	}
 	if st.Kind != shoal.KindFolder {
+		if d == unchanged {
+			e.settled(p, "unreadable") // there is nothing in it that would have to be read
+		}
 		return false
 	}
 	e.settled(p, "mount")

@@ -7,6 +7,7 @@ import (
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/block"
 	"github.com/shoalmesh/shoal/conflict"
+	"github.com/shoalmesh/shoal/folder/disk"
 	"github.com/shoalmesh/shoal/folder/plan"
 	"github.com/shoalmesh/shoal/index"
 )
@@ -32,6 +33,8 @@ type workItem struct {
 	from *workItem // Move: the item of the old name
 	job  *Job
 	temp string // Put, Swap: where the new thing is
+
+	put disk.Stat // Put, Swap: the new thing, before it was put in its place
 
 	inPlace bool // its mode or time was changed under its name
 

@@ -113,6 +113,9 @@ func (d *device) recorded() {
 	}
 }
 
+// firstNosy is the first seed in which users also act right before the engine looks at something, not only before it changes something.
+const firstNosy = 1_000_000
+
 // beforeDisk is asked before every operation of the engine on its disk.
 func (d *device) beforeDisk(op, p string) error {
 	if d.inside {
@@ -124,9 +127,12 @@ func (d *device) beforeDisk(op, p string) error {
 			return injected{&fs.PathError{Op: op, Path: p, Err: d.failErr}}
 		}
 	}
+	reads := false
 	switch op {
 	case "lstat", "list", "open", "read", "fstat", "space", "busy", "checkroot", "readlink", "nextdata":
-		return nil
+		if reads = true; d.w.seed < firstNosy {
+			return nil
+		}
 	}
 	if d.meddle > 0 {
 		if d.meddle--; d.meddle == 0 {
@@ -136,7 +142,7 @@ func (d *device) beforeDisk(op, p string) error {
 			d.acting = false
 		}
 	}
-	if d.crashAt > 0 {
+	if d.crashAt > 0 && !reads {
 		if d.crashAt--; d.crashAt == 0 {
 			d.w.trace("%s: power off before %s %q", d.name, op, p)
 			panic(disktest.Crashed)

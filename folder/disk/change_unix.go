@@ -93,6 +93,10 @@ func isOurs(dir int, name string) bool {
 	if err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return false
 	}
+	return ownedByUs(&st)
+}
+
+func ownedByUs(st *unix.Stat_t) bool {
 	me := unix.Geteuid()
 	return me == 0 || int(st.Uid) == me
 }

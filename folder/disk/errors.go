@@ -20,6 +20,8 @@ var (
 	ErrCrossDevice = errors.New("on another file system")
 	// ErrInUse: somebody holds it: a mount point, a program that runs, a file that Windows keeps locked. Later it may work.
 	ErrInUse = errors.New("in use")
+	// ErrChanged: it is not what the caller saw there before.
+	ErrChanged = errors.New("changed meanwhile")
 )
 
 // What the disk cannot hold.

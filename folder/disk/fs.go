@@ -79,6 +79,11 @@ type Writer interface {
 
 	// Chtimes sets the time of last change of a file, a folder or a symlink itself. The disk may round it; Lstat tells.
 	Chtimes(p string, mtime int64) error
+
+	// Dress gives the regular file p permission bits and a time of last change if it is still as was says (Name and Links don't count), and returns what
+	// it is then; else ErrChanged. What it has already is not set again. sure: nobody can have written to it between the look and the change, which
+	// would not show afterwards; false where the system can't tell, and where somebody has it open for writing. After other errors one of the two may be set.
+	Dress(p string, was Stat, mode uint32, mtime int64) (now Stat, sure bool, err error)
 }
 
 // Syncer makes things durable: they will be there after a power cut.

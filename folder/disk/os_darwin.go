@@ -120,6 +120,11 @@ func (o *OS) Busy(p string) (bool, error) {
 	return false, f.Close()
 }
 
+// Dress implements FS: this system does not tell of writers.
+func (o *OS) Dress(p string, was Stat, mode uint32, mtime int64) (now Stat, sure bool, err error) {
+	return dressByName(o, p, was, mode, mtime)
+}
+
 // maxChanges is how many descriptors changes may hold; the soft limit of a process is 256 on this system.
 const maxChanges = 64
 

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -122,6 +123,49 @@ func (o *OS) Busy(p string) (bool, error) {
 		_, _ = unix.FcntlInt(fd, unix.F_SETLEASE, unix.F_UNLCK)
 	}
 	return false, nil
+}
+
+// Dress implements FS. While a read lease is held, who wants to open the file for writing waits for these few microseconds.
+func (o *OS) Dress(p string, was Stat, mode uint32, mtime int64) (now Stat, sure bool, err error) {
+	f, err := o.openFile("set mode and time", p, unix.O_RDONLY)
+	if errors.Is(err, fs.ErrPermission) {
+		return dressByName(o, p, was, mode, mtime)
+	}
+	if err != nil {
+		return Stat{}, false, err
+	}
+	defer f.f.Close()
+	fd := int(f.f.Fd())
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETLEASE, unix.F_RDLCK); err == nil {
+		sure = true
+		defer func() { _, _ = unix.FcntlInt(uintptr(fd), unix.F_SETLEASE, unix.F_UNLCK) }()
+	}
+	now, err = f.Stat()
+	if err == nil && !now.unchangedSince(was) {
+		err = f.fault("set mode and time", ErrChanged)
+	}
+	if err == nil && now.Mode != mode {
+		err = f.fault("set mode", f.chmod(mode))
+	}
+	if err == nil && now.MTime != mtime {
+		err = f.fault("set time", retry(func() error { return setMTimeOf(fd, mtime) }))
+	}
+	if err != nil {
+		return Stat{}, false, err
+	}
+	now, err = f.Stat()
+	return now, sure, err
+}
+
+// chmod is OS.Chmod of an open file.
+func (f *file) chmod(mode uint32) error {
+	fd := int(f.f.Fd())
+	err := retry(func() error { return unix.Fchmod(fd, mode&0o7777) })
+	var st unix.Stat_t
+	if err == unix.EPERM && unix.Fstat(fd, &st) == nil && ownedByUs(&st) {
+		return nil // this file system has no such mode
+	}
+	return err
 }
 
 // changes is nothing here: syncfs finds what changed.

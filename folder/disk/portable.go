@@ -361,6 +361,11 @@ func (o *Portable) Busy(p string) (bool, error) {
 	return false, f.Close()
 }
 
+// Dress implements FS: this system does not tell of writers.
+func (o *Portable) Dress(p string, was Stat, mode uint32, mtime int64) (now Stat, sure bool, err error) {
+	return dressByName(o, p, was, mode, mtime)
+}
+
 // CheckRoot implements FS.
 func (o *Portable) CheckRoot() error {
 	held, err := o.root.Lstat(".")

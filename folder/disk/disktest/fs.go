@@ -45,7 +45,7 @@ var Crashed = errors.New("disktest: the power is off")
 type FS struct {
 	// Fail, if set, is asked before every operation that the program under test does, with the method's name in lower case
 	// ("lstat", "list", "open", "readlink", "create", "reopen", "mkdir", "symlink", "rename", "exchange", "remove",
-	// "chmod", "chtimes", "syncdir", "syncall", "space", "busy", "checkroot"; on files "read", "nextdata", "write",
+	// "chmod", "chtimes", "dress", "syncdir", "syncall", "space", "busy", "checkroot"; on files "read", "nextdata", "write",
 	// "truncate", "sync", "fstat") and the path (of Rename and Exchange the first; of Symlink its own; of files that which
 	// they were opened by). The error that it returns is injected. It may use the disk through Clone and User. It is called
 	// without a lock held. It is set before the disk is used and not copied by Clone and Crash.

@@ -289,6 +289,40 @@ func (f *FS) chtimes(p string, mtime int64) error {
 	return nil
 }
 
+// Dress implements disk.FS.
+func (f *FS) Dress(p string, was disk.Stat, mode uint32, mtime int64) (now disk.Stat, sure bool, err error) {
+	err = f.change("dress", p, func() error {
+		n, err := f.walk(p)
+		if err != nil {
+			return err
+		}
+		if n.kind != shoal.KindFile {
+			return disk.ErrNotFile
+		}
+		name := p[strings.LastIndexByte(p, 0x2f)+1:]
+		now = f.statOf(name, n)
+		if was.Name, was.Links = now.Name, now.Links; was != now {
+			return disk.ErrChanged
+		}
+		if now.Mode != f.modeFor(mode) {
+			if err := f.chmod(p, mode); err != nil {
+				return err
+			}
+		}
+		if now.MTime != f.round(mtime) {
+			if err := f.chtimes(p, mtime); err != nil {
+				return err
+			}
+		}
+		n, err = f.walk(p)
+		if err == nil {
+			now, sure = f.statOf(name, n), f.writers[n.ino] == 0
+		}
+		return err
+	})
+	return now, sure, err
+}
+
 // Space implements disk.FS.
 func (f *FS) Space() (free, total int64, err error) {
 	err = f.do("space", "", func() error {

@@ -23,6 +23,7 @@ var writeLaws = []law{
 	{"ChmodOfNothingFails", nil, testChmodNothing},
 	{"TimesAreKept", nil, testChtimes},
 	{"AnOpenFileGetsModeAndTime", nil, testSetMeta},
+	{"AFileIsDressedUnlessItChanged", nil, testDress},
 	{"TimesOfASymlinkAreItsOwn", symlinkTimes, testChtimesSymlink},
 	{"SyncsSucceedOnWhatIsThere", nil, testSync},
 }
@@ -229,6 +230,37 @@ func testSetMeta(t tester) {
 	if got := t.stat("file"); got.Mode != want.Mode || got.MTime/100 != 16_000_000_001_234_567 || got.Size != 3 {
 		t.Errorf("mode %o instead of %o, time %d, %d bytes", want.Mode, got.Mode, got.MTime, got.Size)
 	}
+}
+
+func testDress(t tester) {
+	t.write("file", "abc")
+	was := t.stat("file")
+	now, _, err := t.fs.Dress("file", was, 0o640, 1_600_000_000_123_456_700)
+	t.must("dress", err)
+	if st := t.stat("file"); st != now || now.MTime/100 != 16_000_000_001_234_567 || now.Inode != was.Inode || now.Size != 3 {
+		t.Errorf("it was %+v, Dress says %+v, Lstat %+v", was, now, st)
+	}
+	again, _, err := t.fs.Dress("file", now, now.Mode, now.MTime)
+	if err != nil || again != now {
+		t.Errorf("what it has already: %+v instead of %+v, %v", again, now, err)
+	}
+	_, _, err = t.fs.Dress("file", was, 0o600, 0)
+	t.wants("dress of what was changed", err, disk.ErrChanged)
+	if st := t.stat("file"); st != now {
+		t.Errorf("Dress refused, and it is %+v", st)
+	}
+	f, err := t.fs.Reopen("file")
+	t.must("open for writing", err)
+	_, sure, err := t.fs.Dress("file", now, 0o640, 1_600_000_001_000_000_000)
+	if err != nil || sure {
+		t.Errorf("of a file that is open for writing it is sure: %v, %v", sure, err)
+	}
+	t.must("close", f.Close())
+	t.mkdir("folder")
+	_, _, err = t.fs.Dress("nothing", was, 0o600, 0)
+	t.wants("dress of nothing", err, fs.ErrNotExist)
+	_, _, err = t.fs.Dress("folder", t.stat("folder"), 0o700, 0)
+	t.wants("dress of a folder", err, disk.ErrNotFile)
 }
 
 func testChtimesSymlink(t tester) {

@@ -1,0 +1,105 @@
+package simulation
+
+import (
+	"errors"
+	"io/fs"
+	"testing"
+
+	"github.com/shoalmesh/shoal/folder/disk/disktest"
+)
+
+// refuse makes the next operation of this kind on p fail.
+func (d *device) refuse(op, p string) {
+	inner := d.fs.Fail
+	d.fs.Fail = func(o, q string) error {
+		if o != op || q != p {
+			return inner(o, q)
+		}
+		d.fs.Fail = inner
+		return injected{&fs.PathError{Op: op, Path: p, Err: fs.ErrPermission}}
+	}
+}
+
+// touched has a file on all devices, and a new time of it from a on its way to b.
+func touched(t *testing.T) *script {
+	s := newScript(t, "f")
+	s.later()
+	s.must(s.a.fs.User().Chtimes("f", s.now.UnixNano()))
+	s.must(s.a.fs.User().Sync())
+	s.look(s.a)
+	s.talk()
+	return s
+}
+
+// What a user writes while the time of the old content is set is an edit, also where that time makes it look like the old one (seed 310279).
+func TestAFileWrittenWhileItsTimeIsSetIsAnEdit(t *testing.T) {
+	for _, moment := range []struct{ op, path string }{
+		{"dress", "f"}, {"remove", ".shoal/intents"}, {"create", ".shoal/intents"}, {"syncdir", ".shoal"},
+	} {
+		t.Run(moment.op+" "+moment.path, func(t *testing.T) {
+			s := touched(t)
+			s.before(s.b, moment.op, moment.path, func() { s.must(s.b.fs.User().WriteFile("f", "new f")) })
+			s.work(s.b)
+			s.rest()
+			s.is("f=new f")
+		})
+	}
+}
+
+// What a user saves in the moment in which a content that came was put in its place is an edit of it.
+func TestAFileSavedRightAfterItWasPutThereIsAnEdit(t *testing.T) {
+	for name, save := range map[string]func(u disktest.User, p string) error{
+		"in place": func(u disktest.User, p string) error { return u.WriteFile(p, "mine") },
+		"by its editor": func(u disktest.User, p string) error {
+			return errors.Join(u.WriteFile("other", "mine"), u.Remove(p), u.Rename("other", p))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScript(t)
+			s.write(s.a, "f", "from a")
+			s.look(s.a)
+			s.talk()
+			s.before(s.b, "rename", "*", func() {
+				s.before(s.b, "lstat", "f", func() { s.must(save(s.b.fs.User(), "f")) })
+			})
+			s.work(s.b)
+			s.rest()
+			s.is("f=mine")
+		})
+	}
+}
+
+// Names that could not be made durable are no reason to give up: what was put there is found and adopted (seed 312871).
+func TestWhatWasPutInPlaceIsAdoptedWhenItsNameCouldNotBeMadeDurable(t *testing.T) {
+	s := newScript(t)
+	s.write(s.a, "f", "from a")
+	s.look(s.a)
+	s.talk()
+	s.before(s.b, "rename", "*", func() { s.b.refuse("syncdir", "") })
+	s.work(s.b)
+	s.work(s.b)
+	s.rest()
+	s.is("f=from a")
+	for _, d := range s.devices {
+		if n := s.records(d, "f"); n != 1 {
+			t.Errorf("%s has %d records of a file that was written once", d.name, n)
+		}
+	}
+}
+
+// A folder that could not be listed, and is a file by now, is no problem any more (seed 305491).
+func TestAFolderThatBecameAFileIsNotUnreadable(t *testing.T) {
+	s := newScript(t, "d/x")
+	u := s.a.fs.User()
+	s.must(u.Remove("d/x"))
+	s.must(u.Remove("d"))
+	s.write(s.a, "d", "a file")
+	s.look(s.a)
+	s.a.refuse("list", "d")
+	s.must(s.a.eng.Scan(s.ctx, "d"))
+	s.rest()
+	s.is("d=a file")
+	for _, p := range s.a.eng.Problems() {
+		t.Errorf("%s: %s: %s", p.Path, p.Kind, p.Message)
+	}
+}
