@@ -67,7 +67,7 @@ const (
 // Open opens or creates the database file at path. Errors: ErrLocked; *DamagedError when the file cannot be used and should be
 // moved away; ErrVersion; or what the disk says.
 func Open(path string, o Options) (*DB, error) {
-	store, err := kv.Open(path, kv.BoltOptions{NoSync: o.NoSync, Fill: fillOf})
+	store, err := kv.Open(path, kv.BoltOptions{NoSync: o.NoSync, Fill: fillOf, Later: isBlocks})
 	switch {
 	case errors.Is(err, kv.ErrDamaged):
 		return nil, &DamagedError{Path: path, Reason: err}
@@ -85,11 +85,13 @@ func Open(path string, o Options) (*DB, error) {
 
 // fillOf packs the pages of buckets whose keys mostly come in order; blocks are the one bucket with random keys.
 func fillOf(bucket string) float64 {
-	if strings.HasSuffix(bucket, "."+bucketNames[bBlocks]) {
+	if isBlocks(bucket) {
 		return 0.5
 	}
 	return 0.9
 }
+
+func isBlocks(bucket string) bool { return strings.HasSuffix(bucket, "."+bucketNames[bBlocks]) }
 
 // OpenMemory returns an empty database in memory.
 func OpenMemory(o Options) *DB {

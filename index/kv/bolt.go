@@ -25,6 +25,9 @@ type Bolt struct {
 	path   string
 	db     *bbolt.DB
 	fill   func(bucket string) float64
+	isLate func(bucket string) bool
+	limits laterLimits
+	later  atomic.Pointer[laterVersions]
 	broken atomic.Pointer[error] // set when damage was found; nothing works after
 	closed atomic.Bool
 
@@ -44,6 +47,10 @@ type BoltOptions struct {
 	// Fill tells how full pages of a bucket are packed when they are split, 0.1 to 1: high for keys that come in order, 0.5 for
 	// random ones. nil: 0.5.
 	Fill func(bucket string) float64
+
+	// Later tells which buckets have keys that come in no order, so that it pays to put changes in place later and many at once; see later.go. nil:
+	// none. A bucket of which it was said once remains one.
+	Later func(bucket string) bool
 }
 
 const (
@@ -77,7 +84,10 @@ func Open(path string, o BoltOptions) (*Bolt, error) {
 		}
 		return nil, fmt.Errorf("verify: %w", err)
 	}
-	b := &Bolt{path: path, fill: o.Fill}
+	b := &Bolt{path: path, fill: o.Fill, isLate: o.Later, limits: defaultLimits}
+	if b.isLate == nil {
+		b.isLate = func(string) bool { return false }
+	}
 	if b.fill == nil {
 		b.fill = func(string) float64 { return bbolt.DefaultFillPercent }
 	}
@@ -90,6 +100,7 @@ func Open(path string, o BoltOptions) (*Bolt, error) {
 		defer markDamage()
 		if b.db, err = bbolt.Open(path, 0o600, options); err == nil {
 			b.db.AllocSize = growBy
+			err = b.loadLater()
 		}
 		return err
 	})
@@ -100,6 +111,19 @@ func Open(path string, o BoltOptions) (*Bolt, error) {
 		return nil, openError(err)
 	}
 	return b, nil
+}
+
+// loadLater reads what is not in its place yet.
+func (b *Bolt) loadLater() error {
+	tx, err := b.db.Begin(false)
+	if err != nil {
+		return err
+	}
+	table, err := loadLater(tx)
+	if err = errors.Join(err, tx.Rollback()); err == nil {
+		b.later.Store(&laterVersions{newest: table})
+	}
+	return err
 }
 
 // locked tells whether another process has the file open for writing.
@@ -147,16 +171,32 @@ func (b *Bolt) View(fn func(Tx) error) error {
 		return err
 	}
 	return b.watch(func() error {
-		tx, err := b.beginTx(false)
+		tx, table, err := b.beginView()
 		if err != nil {
 			return err
 		}
-		defer func() {
-			_ = tx.Rollback() // a read transaction has nothing to lose
-			b.unended.Add(-1)
-		}()
-		return fn(snapshot{boltSource{tx}})
+		defer b.endView(tx)
+		return fn(snapshot{&boltSnapshot{tx, b, table}})
 	})
+}
+
+// beginView returns a read transaction and what belongs to it of what is not in its place yet.
+func (b *Bolt) beginView() (*bbolt.Tx, *laterTable, error) {
+	for {
+		tx, err := b.beginTx(false)
+		if err != nil {
+			return nil, nil, err
+		}
+		if table := b.later.Load().at(tx.ID()); table != nil {
+			return tx, table, nil
+		}
+		b.endView(tx) // two commits went by since it began
+	}
+}
+
+func (b *Bolt) endView(tx *bbolt.Tx) {
+	_ = tx.Rollback() // a read transaction has nothing to lose
+	b.unended.Add(-1)
 }
 
 func (b *Bolt) beginTx(writable bool) (*bbolt.Tx, error) {
@@ -238,22 +278,53 @@ func (b *Bolt) begin() (batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &boltBatch{boltSource{tx}, b}, nil
+	return &boltBatch{tx: tx, store: b, table: b.later.Load().newest}, nil
 }
 
-type boltSource struct{ tx *bbolt.Tx }
+// boltSnapshot is what a read transaction sees.
+type boltSnapshot struct {
+	tx    *bbolt.Tx
+	store *Bolt
+	table *laterTable
+}
 
-func (s boltSource) bucket(name string) reader {
+func (s *boltSnapshot) bucket(name string) reader {
+	below := boltBucket(s.tx, name)
+	if s.store.isLate(name) {
+		if l := s.table.buckets[name]; l != nil {
+			return l.above(below)
+		}
+	}
+	return below
+}
+
+func boltBucket(tx *bbolt.Tx, name string) reader {
 	defer markDamage()
-	if b := s.tx.Bucket([]byte(name)); b != nil {
+	if b := tx.Bucket([]byte(name)); b != nil {
 		return &boltReader{b: b}
 	}
 	return emptyReader{}
 }
 
 type boltBatch struct {
-	boltSource
+	tx    *bbolt.Tx
 	store *Bolt
+	table *laterTable           // as of the commit before
+	later map[string]*laterWork // what this one changes of it
+}
+
+func (b *boltBatch) bucket(name string) reader {
+	below := boltBucket(b.tx, name)
+	if !b.store.isLate(name) {
+		return below
+	}
+	if w := b.later[name]; w != nil {
+		return w.above(below)
+	}
+	if l := b.table.buckets[name]; l != nil {
+		return l.above(below)
+	}
+	return below
 }
 
 // flush applies the overlay in a fixed order, keys ascending.
@@ -277,8 +348,11 @@ func (b *boltBatch) flushBuckets(o *overlay) error {
 }
 
 func (b *boltBatch) flushBucket(name string, ob *overlayBucket) error {
+	if b.store.isLate(name) {
+		return b.flushLater(name, ob)
+	}
 	if ob.dropped {
-		if err := b.tx.DeleteBucket([]byte(name)); err != nil && !errors.Is(err, bolterrors.ErrBucketNotFound) {
+		if err := dropBucket(b.tx, name); err != nil {
 			return err
 		}
 	}
@@ -301,13 +375,29 @@ func (b *boltBatch) flushBucket(name string, ob *overlayBucket) error {
 	return err
 }
 
+func dropBucket(tx *bbolt.Tx, name string) error {
+	if err := tx.DeleteBucket([]byte(name)); !errors.Is(err, bolterrors.ErrBucketNotFound) {
+		return err
+	}
+	return nil
+}
+
 // commit and rollback watch for damage themselves: bbolt's write lock may stay locked after a panic, so the next update must
 // find the store broken before it tries to begin.
 func (b *boltBatch) commit() error {
 	return b.store.watch(func() error {
 		defer markDamage()
+		back, err := b.settleLater()
+		if err != nil {
+			err = errors.Join(err, b.tx.Rollback())
+			b.store.unended.Add(-1)
+			return err
+		}
 		crashpoint.Here("database: to be committed")
-		err := b.tx.Commit()
+		err = b.tx.Commit()
+		if err != nil && back != nil {
+			b.store.later.Store(back)
+		}
 		b.store.unended.Add(-1)
 		crashpoint.Here("database: committed")
 		return err
