@@ -14,3 +14,9 @@ func (b *Bolt) Waiting(bucket string) (changes, logged int) {
 	}
 	return 0, 0
 }
+
+// ReadEntry and AppendChange are the format of the log.
+var (
+	ReadEntry    = readEntry
+	AppendChange = appendChange
+)

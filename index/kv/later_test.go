@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"go.etcd.io/bbolt"
@@ -232,4 +233,27 @@ func BenchmarkRandomKeys(b *testing.B) {
 			}
 		})
 	}
+}
+
+// What is read of an entry, written again, reads the same; anything else is refused.
+func FuzzLogEntry(f *testing.F) {
+	f.Add([]byte{})
+	f.Add([]byte{2, 1, 'k', 2, 'v', 1, 'l', 0})
+	f.Add(binary.AppendUvarint([]byte{1, 1, 'k'}, 1<<40))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var keys, again []string
+		var changes []byte
+		n, err := kv.ReadEntry(data, func(k string, v []byte) {
+			keys = append(keys, fmt.Sprintf("%q %v %q", k, v == nil, v))
+			changes = kv.AppendChange(changes, k, v)
+		})
+		if err != nil {
+			return
+		}
+		entry := append(binary.AppendUvarint(nil, uint64(n)), changes...)
+		m, err := kv.ReadEntry(entry, func(k string, v []byte) { again = append(again, fmt.Sprintf("%q %v %q", k, v == nil, v)) })
+		if err != nil || m != n || !slices.Equal(keys, again) {
+			t.Fatalf("%v reads as %v, then as %v, %v", data, keys, again, err)
+		}
+	})
 }
