@@ -182,7 +182,8 @@ func (s *Store) removeCovered(ctx context.Context, a *ledger.Anchor) error {
 
 // removeWhere removes objects in the order of their names, up to the first page of which nothing is to be removed.
 func (s *Store) removeWhere(ctx context.Context, prefix string, covered func(name string) bool) error {
-	for after := ""; ; {
+	after := ""
+	for range maxPages {
 		items, err := s.bucket.List(ctx, prefix, after)
 		if err != nil {
 			return err
@@ -202,4 +203,5 @@ func (s *Store) removeWhere(ctx context.Context, prefix string, covered func(nam
 		}
 		after = items[len(items)-1].Name
 	}
+	return errEndless
 }

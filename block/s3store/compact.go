@@ -215,7 +215,8 @@ func (s *Store) removeEmptied(ctx context.Context, group []numbered) error {
 // an entry gives their names up: a process that is about to name one of them either was first, and then this store has read so, or reads it and uploads its pack again under another
 // name.
 func (s *Store) sweep(ctx context.Context) error {
-	for after := ""; ; {
+	after := ""
+	for range maxPages {
 		items, err := s.bucket.List(ctx, "packs/", after)
 		if err != nil {
 			return err
@@ -234,7 +235,13 @@ func (s *Store) sweep(ctx context.Context) error {
 		}
 		after = items[len(items)-1].Name
 	}
+	return errEndless
 }
+
+// maxPages bounds a listing: a server that invents names without end is left after 16 million of them.
+const maxPages = 16 << 10
+
+var errEndless = fmt.Errorf("the listing has no end: %w", ErrAnswer)
 
 // abort gives up those names that no pack of the index has, and removes their objects.
 func (s *Store) abort(ctx context.Context, names []ledger.PackName) error {

@@ -36,9 +36,8 @@ type Line struct {
 	server *Server
 	http   *httptest.Server
 
-	mu    sync.Mutex
-	fail  func(*http.Request) Fault // guarded by mu
-	strip []string                  // guarded by mu
+	mu   sync.Mutex
+	fail func(*http.Request) Fault // guarded by mu
 }
 
 var buckets atomic.Int64
