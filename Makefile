@@ -20,6 +20,7 @@ build:
 
 deps: ## what tests need beyond Go, installed where that is possible
 	@sh ./e2e/install-tools.sh
+	@CGO_ENABLED=0 GOFLAGS= GOOS= GOARCH= $(GO) -C e2e/s3server tool -n versitygw >/dev/null # docs/vault-s3.md
 
 # Units run under the race detector, with 300 simulated schedules; the planner's million cases, 3,000 schedules and the built program without it; then what changes cost.
 test: deps lint crosscheck

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 
 	"github.com/shoalmesh/shoal/block"
+	"github.com/shoalmesh/shoal/block/internal/packfile"
 	"github.com/shoalmesh/shoal/crashpoint"
 )
 
@@ -16,22 +17,22 @@ const smallRecord = 32 << 10
 
 // append writes a record behind the others and returns its place. It begins a new pack when the current one is full, and
 // commits when much is pending; if that fails, nothing was appended. s.write is held.
-func (s *Store) append(ctx context.Context, r *record, sealed []byte) (place, error) {
+func (s *Store) append(ctx context.Context, r *packfile.Record, sealed []byte) (packfile.Place, error) {
 	if err := errors.Join(ctx.Err(), s.usable()); err != nil {
-		return place{}, err
+		return packfile.Place{}, err
 	}
 	switch {
 	case s.end >= s.config.PackSize:
 		if err := s.rotate(); err != nil {
-			return place{}, err
+			return packfile.Place{}, err
 		}
 	case s.table.changes >= s.config.Batch:
 		if err := s.commit(); err != nil {
-			return place{}, err
+			return packfile.Place{}, err
 		}
 	}
-	at := place{pack: s.current.number, offset: uint32(s.end)}
-	head := r.encode(&s.current.salt, at.offset)
+	at := packfile.Place{Pack: s.current.Number, Offset: uint32(s.end)}
+	head := r.Encode(&s.current.Salt, at.Offset)
 	s.buf = append(s.buf[:0], head[:]...)
 	rest := sealed
 	if len(sealed) <= smallRecord {
@@ -44,16 +45,16 @@ func (s *Store) append(ctx context.Context, r *record, sealed []byte) (place, er
 	}
 	if err != nil {
 		// What was written of the record is overwritten by the next; cutting it off just gives back the room.
-		return place{}, errors.Join(err, s.out.Truncate(s.end))
+		return packfile.Place{}, errors.Join(err, s.out.Truncate(s.end))
 	}
-	s.end += r.size()
+	s.end += r.Size()
 	crashpoint.Here("pack: record written")
 	return at, nil
 }
 
 // appendDeletion appends that the record at gone, a copy of k, no longer counts. s.write is held.
-func (s *Store) appendDeletion(ctx context.Context, k block.Key, gone place) error {
-	r := record{kind: kindDeletion, key: k, gone: gone}
+func (s *Store) appendDeletion(ctx context.Context, k block.Key, gone packfile.Place) error {
+	r := packfile.Record{Kind: packfile.KindDeletion, Key: k, Gone: gone}
 	at, err := s.append(ctx, &r, nil)
 	if err != nil {
 		return err
@@ -61,7 +62,7 @@ func (s *Store) appendDeletion(ctx context.Context, k block.Key, gone place) err
 	crashpoint.Here("pack: deletion written")
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.table.addDeletion(at.pack, gone)
+	s.table.addDeletion(at.Pack, gone)
 	return nil
 }
 
@@ -82,7 +83,7 @@ func (s *Store) Sync(ctx context.Context) error {
 		return err
 	}
 	s.write.Lock()
-	pack, out, end, err := s.current.number, s.out, s.end, s.usable()
+	pack, out, end, err := s.current.Number, s.out, s.end, s.usable()
 	if s.synced == s.end {
 		out = nil
 	}
@@ -97,7 +98,7 @@ func (s *Store) Sync(ctx context.Context) error {
 
 	s.write.Lock()
 	defer s.write.Unlock()
-	if s.current.number != pack || s.closed {
+	if s.current.Number != pack || s.closed {
 		return s.broken // the pack was left behind or closed, and synced for that; or broken says why not
 	}
 	if err != nil {
@@ -114,7 +115,7 @@ func (s *Store) syncOut() error {
 		return s.broken
 	}
 	if err := s.out.Sync(); err != nil {
-		s.broken = fmt.Errorf("sync pack %s: %w", packName(s.current.number), err)
+		s.broken = fmt.Errorf("sync pack %s: %w", packName(s.current.Number), err)
 		return s.broken
 	}
 	s.synced = s.end
@@ -128,7 +129,7 @@ func (s *Store) commit() error {
 		return err
 	}
 	s.mu.Lock()
-	s.table.setIndexed(s.current.number, s.end)
+	s.table.setIndexed(s.current.Number, s.end)
 	s.mu.Unlock()
 	return s.commitTable()
 }
@@ -154,7 +155,7 @@ func (s *Store) commitTable() error {
 func (s *Store) rotate() error {
 	// What a failed append may have left behind the last record is cut off, since an ended pack has nothing behind it.
 	if err := s.out.Truncate(s.end); err != nil {
-		return fmt.Errorf("end pack %s: %w", packName(s.current.number), err)
+		return fmt.Errorf("end pack %s: %w", packName(s.current.Number), err)
 	}
 	s.synced = 0
 	crashpoint.Here("pack: end cut off")
@@ -162,7 +163,7 @@ func (s *Store) rotate() error {
 		return err
 	}
 	old := s.out
-	if err := s.begin(s.current.number + 1); err != nil {
+	if err := s.begin(s.current.Number + 1); err != nil {
 		return err
 	}
 	return old.Close() // synced by commit
@@ -170,8 +171,8 @@ func (s *Store) rotate() error {
 
 // begin makes an empty pack the current one. Its header is durable before the first record. s.write is held.
 func (s *Store) begin(number uint32) error {
-	head := packHead{number: number}
-	if _, err := io.ReadFull(s.config.Rand, head.salt[:]); err != nil {
+	head := packfile.Head{Number: number}
+	if _, err := io.ReadFull(s.config.Rand, head.Salt[:]); err != nil {
 		return fmt.Errorf("read salt: %w", err)
 	}
 	name := packName(number)
@@ -180,7 +181,7 @@ func (s *Store) begin(number uint32) error {
 		return fmt.Errorf("create pack: %w", err)
 	}
 	crashpoint.Here("pack: created")
-	if _, err = f.WriteAt(head.encode(), 0); err == nil {
+	if _, err = f.WriteAt(head.Encode(), 0); err == nil {
 		err = f.Sync()
 	}
 	crashpoint.Here("pack: header synced")
@@ -191,9 +192,9 @@ func (s *Store) begin(number uint32) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("begin pack %s: %w", name, err), f.Close(), ignoreMissing(s.files.remove(name)))
 	}
-	s.current, s.out, s.end, s.synced = head, f, firstRecord, firstRecord
+	s.current, s.out, s.end, s.synced = head, f, packfile.FirstRecord, packfile.FirstRecord
 	s.mu.Lock()
-	s.table.setIndexed(number, firstRecord)
+	s.table.setIndexed(number, packfile.FirstRecord)
 	s.mu.Unlock()
 	return nil
 }

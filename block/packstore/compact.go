@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/shoalmesh/shoal/block/internal/packfile"
 	"io"
 
 	"github.com/shoalmesh/shoal/crashpoint"
@@ -30,7 +31,7 @@ func (s *Store) Stats() Stats {
 		}
 		st.Packs++
 		st.Live += p.live
-		if n == s.current.number {
+		if n == s.current.Number {
 			st.Bytes += s.end
 		} else {
 			st.Bytes += p.indexed
@@ -72,13 +73,13 @@ func (s *Store) sparse(part float64) ([]uint32, error) {
 	for _, n := range s.table.numbers() {
 		p := s.table.packs[n]
 		size := p.indexed
-		if n == s.current.number {
+		if n == s.current.Number {
 			size = s.end
 		}
-		if size == firstRecord || float64(p.live+p.deletions) >= part*float64(size) {
+		if size == packfile.FirstRecord || float64(p.live+p.deletions) >= part*float64(size) {
 			continue
 		}
-		if n == s.current.number {
+		if n == s.current.Number {
 			if err := s.rotate(); err != nil {
 				return nil, err
 			}
@@ -111,8 +112,8 @@ func (s *Store) copyLive(ctx context.Context, f file, n uint32) error {
 	if err != nil {
 		return err
 	}
-	err = walkBlocks(ctx, f, &head.salt, firstRecord, size, func(r found) error {
-		if r.kind == kindDeletion {
+	err = packfile.WalkBlocks(ctx, f, &head.Salt, packfile.FirstRecord, size, func(r packfile.Found) error {
+		if r.Kind == packfile.KindDeletion {
 			return s.copyDeletion(ctx, n, &r)
 		}
 		return s.copyBlock(ctx, n, &r)
@@ -129,31 +130,31 @@ func (s *Store) copyLive(ctx context.Context, f file, n uint32) error {
 }
 
 // copyBlock appends a block again if this is the copy that counts.
-func (s *Store) copyBlock(ctx context.Context, n uint32, r *found) error {
+func (s *Store) copyBlock(ctx context.Context, n uint32, r *packfile.Found) error {
 	s.write.Lock()
 	defer s.write.Unlock()
-	copies, err := s.lookup(r.key)
-	if err != nil || len(copies) == 0 || copies[0].place != (place{n, r.place}) {
+	copies, err := s.lookup(r.Key)
+	if err != nil || len(copies) == 0 || copies[0].place != (packfile.Place{Pack: n, Offset: r.Offset}) {
 		return err
 	}
-	at, err := s.append(ctx, &r.record, r.sealed)
+	at, err := s.append(ctx, &r.Record, r.Sealed)
 	if err != nil {
 		return err
 	}
-	s.note(r.key, copies[0], located{sealed: r.key.Sealed, place: at, length: r.length})
+	s.note(r.Key, copies[0], located{sealed: r.Key.Sealed, place: at, length: r.Length})
 	crashpoint.Here("pack: block copied")
 	return nil
 }
 
 // copyDeletion appends a deletion again as long as the pack with the deleted record exists: if the index were lost, that record would
 // count again.
-func (s *Store) copyDeletion(ctx context.Context, n uint32, r *found) error {
+func (s *Store) copyDeletion(ctx context.Context, n uint32, r *packfile.Found) error {
 	s.write.Lock()
 	defer s.write.Unlock()
-	if r.gone.pack == n || s.table.packs[r.gone.pack] == nil {
+	if r.Gone.Pack == n || s.table.packs[r.Gone.Pack] == nil {
 		return nil
 	}
-	return s.appendDeletion(ctx, r.key, r.gone)
+	return s.appendDeletion(ctx, r.Key, r.Gone)
 }
 
 // retire removes a pack in which nothing counts: first from the index, durably, then from the disk, then from memory. A

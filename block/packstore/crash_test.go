@@ -11,6 +11,7 @@ import (
 
 	"github.com/shoalmesh/shoal/block"
 	"github.com/shoalmesh/shoal/block/blocktest"
+	"github.com/shoalmesh/shoal/block/internal/packfile"
 )
 
 // model is what a store must and may hold after a crash.
@@ -207,7 +208,7 @@ func TestOldDeletionDoesNotRemoveWhatWasPutAgain(t *testing.T) {
 	for i := range 8 {
 		r.delete(one(t, 20+i))
 	}
-	before := r.s.current.number
+	before := r.s.current.Number
 	_, err := r.s.Compact(t.Context(), 0.75)
 	must(t, err)
 	if r.disk.names[packName(1)] == nil || r.disk.names[packName(2)] != nil || before == 2 {
@@ -231,7 +232,7 @@ func TestTornTailIsCut(t *testing.T) {
 	pack.data = pack.data[:len(pack.data)-1]
 	r.open()
 	r.check(blocks(1))
-	if got, want := len(pack.data), firstRecord+recordHeadSize+1000; got != want {
+	if got, want := len(pack.data), packfile.FirstRecord+packfile.RecordHeadSize+1000; got != want {
 		t.Errorf("the pack has %d bytes, want %d", got, want)
 	}
 	r.put(2, 1000)

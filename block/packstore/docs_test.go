@@ -1,6 +1,7 @@
 package packstore
 
 import (
+	"github.com/shoalmesh/shoal/block/internal/packfile"
 	"os"
 	"regexp"
 	"strconv"
@@ -9,7 +10,7 @@ import (
 
 // TestFormatPageNamesTheLimits compares the table of limits in docs/formats/pack.md with the code.
 func TestFormatPageNamesTheLimits(t *testing.T) {
-	limits := map[string]int{"DefaultPackSize": DefaultPackSize, "firstRecord": firstRecord, "recordHeadSize": recordHeadSize}
+	limits := map[string]int{"DefaultPackSize": DefaultPackSize, "firstRecord": packfile.FirstRecord, "recordHeadSize": packfile.RecordHeadSize}
 	text, err := os.ReadFile("../../docs/formats/pack.md")
 	must(t, err)
 	rows := regexp.MustCompile(`(?m)^\| (\w+) \| (\d+) \|`).FindAllStringSubmatch(string(text), -1)

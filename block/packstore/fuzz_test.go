@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/shoalmesh/shoal/block"
+	"github.com/shoalmesh/shoal/block/internal/packfile"
 )
 
 // FuzzMendPack: after mending, the headers alone tell the same as the blocks, the pack ends with its last record, and mending again
@@ -23,16 +24,16 @@ func FuzzMendPack(f *testing.F) {
 			return
 		}
 		ctx := context.Background()
-		end, err := mend(ctx, h, head, firstRecord, int64(len(raw)))
+		end, err := mend(ctx, h, head, packfile.FirstRecord, int64(len(raw)))
 		must(t, err)
 		var byHead, byBlock []uint32
-		must(t, walkHeads(ctx, h, &head.salt, firstRecord, end, func(r found) error { byHead = append(byHead, r.place); return nil }))
-		must(t, walkBlocks(ctx, h, &head.salt, firstRecord, end, func(r found) error { byBlock = append(byBlock, r.place); return nil }))
+		must(t, packfile.WalkHeads(ctx, h, &head.Salt, packfile.FirstRecord, end, func(r packfile.Found) error { byHead = append(byHead, r.Offset); return nil }))
+		must(t, packfile.WalkBlocks(ctx, h, &head.Salt, packfile.FirstRecord, end, func(r packfile.Found) error { byBlock = append(byBlock, r.Offset); return nil }))
 		if !slices.Equal(byHead, byBlock) || int64(len(file.data)) != end {
 			t.Fatalf("%d bytes: headers at %v, blocks at %v", len(file.data), byHead, byBlock)
 		}
 		mended := bytes.Clone(file.data)
-		again, err := mend(ctx, h, head, firstRecord, end)
+		again, err := mend(ctx, h, head, packfile.FirstRecord, end)
 		must(t, err)
 		if again != end || !bytes.Equal(file.data, mended) {
 			t.Fatal("mending twice is another thing than once")
@@ -65,31 +66,5 @@ func FuzzOpenPack(f *testing.F) {
 		must(t, removeIndex(r.dir))
 		r.open()
 		r.check(held)
-	})
-}
-
-// FuzzDecodeRecord: what is accepted is valid and encodes to the same bytes.
-func FuzzDecodeRecord(f *testing.F) {
-	b := newPackBuilder()
-	at := b.block("a sealed block")
-	f.Add(b.raw[at:], at)
-	b.deletion(0)
-	f.Add(b.raw[len(b.raw)-recordHeadSize:], uint32(len(b.raw)-recordHeadSize))
-	f.Fuzz(func(t *testing.T, raw []byte, offset uint32) {
-		if len(raw) < recordHeadSize {
-			return
-		}
-		// Nobody guesses a checksum, so it is made to fit: what the fields say is what is looked at.
-		raw = bytes.Clone(raw[:recordHeadSize])
-		sum := recordSum(&b.head.salt, raw[:recordSumAt], offset)
-		copy(raw[recordSumAt:], sum[:])
-		r, err := decodeRecord(raw, &b.head.salt, offset)
-		if err != nil {
-			return
-		}
-		must(t, r.validate())
-		if again := r.encode(&b.head.salt, offset); !bytes.Equal(again[:], raw) {
-			t.Fatal("encodes to something else")
-		}
 	})
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/block"
+	"github.com/shoalmesh/shoal/block/internal/packfile"
 )
 
 // A vector is never edited, only added: -write-golden makes the file if it is missing and otherwise leaves it alone.
@@ -48,14 +49,14 @@ type blockVector struct {
 
 // packBuilder writes a pack by hand.
 type packBuilder struct {
-	head packHead
+	head packfile.Head
 	raw  []byte
 	all  []blockVector
 }
 
 func newPackBuilder() *packBuilder {
-	b := &packBuilder{head: packHead{number: 7, salt: [32]byte([]byte("the salt of all golden packs 32b"))}}
-	b.raw = b.head.encode()
+	b := &packBuilder{head: packfile.Head{Number: 7, Salt: [32]byte([]byte("the salt of all golden packs 32b"))}}
+	b.raw = b.head.Encode()
 	return b
 }
 
@@ -63,8 +64,8 @@ func newPackBuilder() *packBuilder {
 func (b *packBuilder) block(sealed string) uint32 {
 	at := uint32(len(b.raw))
 	k := block.Key{Folder: shoal.FolderID{1}, Epoch: shoal.EpochID{2}, ID: block.ID{3, byte(at)}, Sealed: block.SealedHash([]byte(sealed))}
-	r := record{kind: kindBlock, length: uint32(len(sealed)), key: k}
-	head := r.encode(&b.head.salt, at)
+	r := packfile.Record{Kind: packfile.KindBlock, Length: uint32(len(sealed)), Key: k}
+	head := r.Encode(&b.head.Salt, at)
 	b.raw = append(append(b.raw, head[:]...), sealed...)
 	b.all = append(b.all, blockVector{k.Folder[:], k.Epoch[:], k.ID[:], []byte(sealed), at})
 	return at
@@ -74,8 +75,8 @@ func (b *packBuilder) block(sealed string) uint32 {
 func (b *packBuilder) deletion(i int) {
 	v := b.all[i]
 	k := block.Key{Folder: shoal.FolderID(v.Folder), Epoch: shoal.EpochID(v.Epoch), ID: block.ID(v.ID), Sealed: block.SealedHash(v.Sealed)}
-	r := record{kind: kindDeletion, key: k, gone: place{b.head.number, v.Offset}}
-	head := r.encode(&b.head.salt, uint32(len(b.raw)))
+	r := packfile.Record{Kind: packfile.KindDeletion, Key: k, Gone: packfile.Place{Pack: b.head.Number, Offset: v.Offset}}
+	head := r.Encode(&b.head.Salt, uint32(len(b.raw)))
 	b.raw = append(b.raw, head[:]...)
 	b.all = append(b.all[:i:i], b.all[i+1:]...)
 }
@@ -106,16 +107,16 @@ func buildPackVectors() (out []packVector) {
 	out = append(out, packVector{Name: "header cut off", Pack: full[:40], Number: 7, Error: "header"})
 	format2 := newPackBuilder()
 	format2.raw[11]++
-	out = append(out, packVector{Name: "format 2 with a checksum of format 1", Pack: append(format2.raw[:packHeadSize:packHeadSize], format2.raw[:packHeadSize]...), Number: 7, Error: "header"})
+	out = append(out, packVector{Name: "format 2 with a checksum of format 1", Pack: append(format2.raw[:packfile.FirstRecord/2:packfile.FirstRecord/2], format2.raw[:packfile.FirstRecord/2]...), Number: 7, Error: "header"})
 	add("last byte missing", full[:n-1], int(third), all[:2]...)
 	add("record header cut off", full[:third+100], int(third), all[:2]...)
 	add("zeros behind the last record", append(bytes.Clone(full), make([]byte, 500)...), n, all...)
 	add("key damaged", flip(full, second+60), n, all[0], all[2])
-	add("checksum damaged", flip(full, second+recordSumAt), n, all[0], all[2])
+	add("checksum damaged", flip(full, second+packfile.RecordHeadSize-12), n, all[0], all[2])
 	add("kind damaged", flip(full, second+4), n, all[0], all[2])
-	add("block damaged", flip(full, second+recordHeadSize), n, all[0], all[2])
-	add("last block damaged", flip(full, third+recordHeadSize), int(third), all[:2]...)
-	add("first record moved", append(append(bytes.Clone(full[:first]), 0), full[first:]...), firstRecord)
+	add("block damaged", flip(full, second+packfile.RecordHeadSize), n, all[0], all[2])
+	add("last block damaged", flip(full, third+packfile.RecordHeadSize), int(third), all[:2]...)
+	add("first record moved", append(append(bytes.Clone(full[:first]), 0), full[first:]...), packfile.FirstRecord)
 	b.deletion(0)
 	add("first block deleted", b.raw, len(b.raw), all[1:]...)
 	add("deletion damaged", flip(b.raw, uint32(n)+130), n, all...)
@@ -147,7 +148,7 @@ func TestGoldenPacks(t *testing.T) {
 
 func checkPackVector(t *testing.T, v packVector) {
 	_, headErr := readHead(&fakeHandle{disk: newFakeDisk(), file: &fakeFile{data: v.Pack}}, v.Number)
-	if (v.Error == "header") != errors.Is(headErr, errPackHead) {
+	if (v.Error == "header") != errors.Is(headErr, packfile.ErrHead) {
 		t.Errorf("header: %v", headErr)
 	}
 	r := storeWithPack(t, v.Number, v.Pack)
@@ -155,7 +156,7 @@ func checkPackVector(t *testing.T, v packVector) {
 	for _, b := range v.Blocks {
 		k := block.Key{Folder: shoal.FolderID(b.Folder), Epoch: shoal.EpochID(b.Epoch), ID: block.ID(b.ID), Sealed: block.SealedHash(b.Sealed)}
 		want[k] = b.Sealed
-		if copies, err := r.s.lookup(k); err != nil || len(copies) != 1 || copies[0].place != (place{v.Number, b.Offset}) {
+		if copies, err := r.s.lookup(k); err != nil || len(copies) != 1 || copies[0].place != (packfile.Place{Pack: v.Number, Offset: b.Offset}) {
 			t.Errorf("block at %d: %+v, %v", b.Offset, copies, err)
 		}
 	}

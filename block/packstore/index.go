@@ -18,6 +18,7 @@ import (
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/block"
+	"github.com/shoalmesh/shoal/block/internal/packfile"
 )
 
 // The index database. It is derived from the packs, so its layout may change freely: another version is rebuilt.
@@ -53,12 +54,12 @@ type space struct {
 // located is one copy of a block: what tells it from others, and where it lies.
 type located struct {
 	sealed [32]byte
-	place  place
+	place  packfile.Place
 	length uint32 // of the sealed block
 }
 
 // size is what the copy's record takes in its pack.
-func (l located) size() int64 { return recordHeadSize + int64(l.length) }
+func (l located) size() int64 { return packfile.RecordHeadSize + int64(l.length) }
 
 // packState is what the index knows of a pack.
 type packState struct {
@@ -214,7 +215,7 @@ func decodeLocated(sealed, v []byte) (located, error) {
 	}
 	return located{
 		sealed: [32]byte(sealed),
-		place:  place{binary.BigEndian.Uint32(v), binary.BigEndian.Uint32(v[4:])},
+		place:  packfile.Place{Pack: binary.BigEndian.Uint32(v), Offset: binary.BigEndian.Uint32(v[4:])},
 		length: binary.BigEndian.Uint32(v[8:]),
 	}, nil
 }
@@ -234,9 +235,9 @@ func (x *index) commit(spaces map[space]uint32, changes []change, packs map[uint
 	for i, c := range changes {
 		key := binary.BigEndian.AppendUint32(make([]byte, 0, blockKeySize), c.space)
 		lines[i].key = append(append(key, c.id[:]...), c.sealed[:]...)
-		if c.place != (place{}) {
-			v := binary.BigEndian.AppendUint32(make([]byte, 0, 12), c.place.pack)
-			v = binary.BigEndian.AppendUint32(v, c.place.offset)
+		if c.place != (packfile.Place{}) {
+			v := binary.BigEndian.AppendUint32(make([]byte, 0, 12), c.place.Pack)
+			v = binary.BigEndian.AppendUint32(v, c.place.Offset)
 			lines[i].value = binary.BigEndian.AppendUint32(v, c.length)
 		}
 	}

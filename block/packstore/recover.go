@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/shoalmesh/shoal/block/internal/packfile"
 	"maps"
 	"slices"
 
@@ -144,7 +145,7 @@ func (s *Store) compareWithIndex(numbers []uint32, sizes map[uint32]int64) error
 // replay reads the records of a pack that the index does not have. The newest pack becomes the one that grows: it is synced first, so
 // that what is read is what a crash would leave, and cut behind its last whole record.
 func (s *Store) replay(ctx context.Context, n uint32, newest bool) (err error) {
-	from := int64(firstRecord)
+	from := int64(packfile.FirstRecord)
 	if p := s.table.packs[n]; p != nil {
 		from = max(from, p.indexed)
 		if !newest {
@@ -165,7 +166,7 @@ func (s *Store) replay(ctx context.Context, n uint32, newest bool) (err error) {
 		return fmt.Errorf("open pack %s: %w", packName(n), err)
 	}
 	head, err := readHead(f, n)
-	if errors.Is(err, errPackHead) {
+	if errors.Is(err, packfile.ErrHead) {
 		return s.setAside(n, size)
 	}
 	if err != nil {
@@ -178,18 +179,18 @@ func (s *Store) replay(ctx context.Context, n uint32, newest bool) (err error) {
 	return s.replayNewest(ctx, f, head, from, size)
 }
 
-// readHead reads the header of pack n. Error errPackHead: both copies are damaged, or another pack's.
-func readHead(f file, n uint32) (packHead, error) {
-	raw := make([]byte, firstRecord)
+// readHead reads the header of pack n. Error packfile.ErrHead: both copies are damaged, or another pack's.
+func readHead(f file, n uint32) (packfile.Head, error) {
+	raw := make([]byte, packfile.FirstRecord)
 	got, err := f.ReadAt(raw, 0)
-	head, headErr := decodePackHead(raw[:got])
+	head, headErr := packfile.DecodeHead(raw[:got])
 	switch {
-	case headErr == nil && head.number == n:
+	case headErr == nil && head.Number == n:
 		return head, nil
 	case got == len(raw) || isEnd(err):
-		return packHead{}, fmt.Errorf("pack %s: %w", packName(n), errPackHead)
+		return packfile.Head{}, fmt.Errorf("pack %s: %w", packName(n), packfile.ErrHead)
 	}
-	return packHead{}, fmt.Errorf("read pack %s: %w", packName(n), err)
+	return packfile.Head{}, fmt.Errorf("read pack %s: %w", packName(n), err)
 }
 
 // setAside deals with a pack without a valid header. One without records is what a crash leaves that happens while a pack begins; any other
@@ -198,7 +199,7 @@ func (s *Store) setAside(n uint32, size int64) error {
 	name := packName(n)
 	known := s.table.packs[n] != nil
 	var err error
-	if size <= firstRecord && !known {
+	if size <= packfile.FirstRecord && !known {
 		err = s.files.remove(name)
 		crashpoint.Here("pack: headless one removed at start")
 	} else {
@@ -218,26 +219,26 @@ func (s *Store) setAside(n uint32, size int64) error {
 
 // replayEnded reads a pack that does not grow. The blocks themselves are not read: they were durable before the next pack began, and
 // Scrub looks after them.
-func (s *Store) replayEnded(ctx context.Context, f file, head packHead, from, size int64) error {
-	err := walkHeads(ctx, f, &head.salt, from, size, func(r found) error { return s.replayRecord(head.number, r) })
+func (s *Store) replayEnded(ctx context.Context, f file, head packfile.Head, from, size int64) error {
+	err := packfile.WalkHeads(ctx, f, &head.Salt, from, size, func(r packfile.Found) error { return s.replayRecord(head.Number, r) })
 	if err != nil {
-		return fmt.Errorf("replay pack %s: %w", packName(head.number), err)
+		return fmt.Errorf("replay pack %s: %w", packName(head.Number), err)
 	}
-	s.table.setIndexed(head.number, size)
+	s.table.setIndexed(head.Number, size)
 	return nil
 }
 
 // replayNewest mends the tail of the newest pack, reads it, and makes the pack the current one.
-func (s *Store) replayNewest(ctx context.Context, f file, head packHead, from, size int64) error {
+func (s *Store) replayNewest(ctx context.Context, f file, head packfile.Head, from, size int64) error {
 	end, err := mend(ctx, f, head, from, size)
 	if err != nil {
-		return fmt.Errorf("mend pack %s: %w", packName(head.number), err)
+		return fmt.Errorf("mend pack %s: %w", packName(head.Number), err)
 	}
-	err = walkHeads(ctx, f, &head.salt, from, end, func(r found) error { return s.replayRecord(head.number, r) })
+	err = packfile.WalkHeads(ctx, f, &head.Salt, from, end, func(r packfile.Found) error { return s.replayRecord(head.Number, r) })
 	if err != nil {
-		return fmt.Errorf("replay pack %s: %w", packName(head.number), err)
+		return fmt.Errorf("replay pack %s: %w", packName(head.Number), err)
 	}
-	s.table.setIndexed(head.number, end)
+	s.table.setIndexed(head.Number, end)
 	s.current, s.out, s.end, s.synced = head, f, end, end
 	return nil
 }
@@ -245,16 +246,16 @@ func (s *Store) replayNewest(ctx context.Context, f file, head packHead, from, s
 // mend makes what is whole of a tail durable and gets rid of the rest. A crash may have kept writes in any order, so records that are
 // whole can follow torn ones; these were never synced, or have been damaged since, and their headers are blanked: later the pack
 // may be read by its headers alone. It returns the new size.
-func mend(ctx context.Context, f file, head packHead, from, size int64) (int64, error) {
+func mend(ctx context.Context, f file, head packfile.Head, from, size int64) (int64, error) {
 	if err := f.Sync(); err != nil { // what the page cache holds of a killed process may not be on the disk yet
 		return 0, err
 	}
-	end, torn, err := findTorn(ctx, f, &head.salt, from, size)
+	end, torn, err := packfile.FindTorn(ctx, f, &head.Salt, from, size)
 	if err != nil || len(torn) == 0 && end == size {
 		return end, err
 	}
 	for _, off := range torn {
-		if _, err := f.WriteAt(make([]byte, len(recordMagic)), off); err != nil {
+		if _, err := f.WriteAt(make([]byte, len(packfile.RecordMagic)), off); err != nil {
 			return 0, err
 		}
 	}
@@ -265,14 +266,14 @@ func mend(ctx context.Context, f file, head packHead, from, size int64) (int64, 
 }
 
 // replayRecord does again what a record says.
-func (s *Store) replayRecord(pack uint32, r found) error {
+func (s *Store) replayRecord(pack uint32, r packfile.Found) error {
 	if s.table.changes >= s.config.Batch {
-		s.table.setIndexed(pack, int64(r.place)) // this record is not in the batch
+		s.table.setIndexed(pack, int64(r.Offset)) // this record is not in the batch
 		if err := s.commitTable(); err != nil {
 			return err
 		}
 	}
-	copies, err := s.lookup(r.key)
+	copies, err := s.lookup(r.Key)
 	if err != nil {
 		return err
 	}
@@ -280,14 +281,14 @@ func (s *Store) replayRecord(pack uint32, r found) error {
 	if len(copies) > 0 {
 		old = copies[0]
 	}
-	switch r.kind {
-	case kindBlock:
-		s.note(r.key, old, located{sealed: r.key.Sealed, place: place{pack, r.place}, length: r.length})
-	case kindDeletion:
-		if old.place == r.gone {
-			s.note(r.key, old, located{sealed: r.key.Sealed})
+	switch r.Kind {
+	case packfile.KindBlock:
+		s.note(r.Key, old, located{sealed: r.Key.Sealed, place: packfile.Place{Pack: pack, Offset: r.Offset}, length: r.Length})
+	case packfile.KindDeletion:
+		if old.place == r.Gone {
+			s.note(r.Key, old, located{sealed: r.Key.Sealed})
 		}
-		s.table.addDeletion(pack, r.gone)
+		s.table.addDeletion(pack, r.Gone)
 	}
 	return nil
 }

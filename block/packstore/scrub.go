@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/shoalmesh/shoal/block"
+	"github.com/shoalmesh/shoal/block/internal/packfile"
 )
 
 // maxReports bounds how many broken things one Check lists; a dead disk would otherwise fill the memory.
@@ -50,10 +51,10 @@ func (s *Store) checkSums() error {
 	live := make(map[uint32]int64)
 	var errs []error
 	err := s.index.each(func(number uint32, id block.ID, l located) error {
-		live[l.place.pack] += l.size()
-		p := s.table.packs[l.place.pack]
-		if (p == nil || p.retired || int64(l.place.offset)+l.size() > p.indexed || int(number) >= len(s.table.spaces)) && len(errs) < maxReports {
-			errs = append(errs, fmt.Errorf("index puts block %s at %d of pack %d, which cannot be: %w", id, l.place.offset, l.place.pack, ErrDamaged))
+		live[l.place.Pack] += l.size()
+		p := s.table.packs[l.place.Pack]
+		if (p == nil || p.retired || int64(l.place.Offset)+l.size() > p.indexed || int(number) >= len(s.table.spaces)) && len(errs) < maxReports {
+			errs = append(errs, fmt.Errorf("index puts block %s at %d of pack %d, which cannot be: %w", id, l.place.Offset, l.place.Pack, ErrDamaged))
 		}
 		return nil
 	})
@@ -97,7 +98,7 @@ func (s *Store) scrubPack(ctx context.Context, n uint32, report func(block.Key, 
 	}
 	defer s.handles.release(h)
 	head, err := readHead(h.file, n)
-	if errors.Is(err, errPackHead) {
+	if errors.Is(err, packfile.ErrHead) {
 		return s.scrubOneByOne(ctx, n, report)
 	}
 	if err != nil {
@@ -108,10 +109,10 @@ func (s *Store) scrubPack(ctx context.Context, n uint32, report func(block.Key, 
 		return err
 	}
 	var sound int64
-	err = walkBlocks(ctx, h.file, &head.salt, firstRecord, size, func(r found) error {
-		copies, err := s.lookup(r.key)
-		if r.kind == kindBlock && len(copies) > 0 && copies[0].place == (place{n, r.place}) {
-			sound += r.size()
+	err = packfile.WalkBlocks(ctx, h.file, &head.Salt, packfile.FirstRecord, size, func(r packfile.Found) error {
+		copies, err := s.lookup(r.Key)
+		if r.Kind == packfile.KindBlock && len(copies) > 0 && copies[0].place == (packfile.Place{Pack: n, Offset: r.Offset}) {
+			sound += r.Size()
 		}
 		return err
 	})
@@ -143,7 +144,7 @@ func (s *Store) scrubOneByOne(ctx context.Context, n uint32, report func(block.K
 	// A pack holds a few hundred blocks, so this list is short; report is called without a transaction open.
 	var lines []line
 	err := s.eachCopy(ctx, func(k block.Key, l located) error {
-		if l.place.pack == n {
+		if l.place.Pack == n {
 			lines = append(lines, line{k, l})
 		}
 		return nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/shoalmesh/shoal/block"
 	"github.com/shoalmesh/shoal/block/blocktest"
+	"github.com/shoalmesh/shoal/block/internal/packfile"
 )
 
 // offsetOf returns where the record of block n begins, and its pack's file.
@@ -21,11 +22,11 @@ func (r *rig) offsetOf(n int) (*fakeFile, int) {
 	if err != nil || len(copies) != 1 {
 		r.t.Fatalf("block %d: %d copies, %v", n, len(copies), err)
 	}
-	return r.disk.names[packName(copies[0].place.pack)], int(copies[0].place.offset)
+	return r.disk.names[packName(copies[0].place.Pack)], int(copies[0].place.Offset)
 }
 
 func TestDamageIsFoundAndHealed(t *testing.T) {
-	for name, at := range map[string]int{"in the block": recordHeadSize + 500, "in the magic": 0, "in the key": 20} {
+	for name, at := range map[string]int{"in the block": packfile.RecordHeadSize + 500, "in the magic": 0, "in the key": 20} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
 			for i := range 20 {
@@ -96,11 +97,11 @@ func TestPackWithoutHeaderIsSetAside(t *testing.T) {
 			for i := range 20 {
 				r.put(i, 1000)
 			}
-			newest := packName(r.s.current.number)
+			newest := packName(r.s.current.Number)
 			_, count := blocks(), 0
 			want := blocks(upTo(20)...)
 			for k := range want {
-				if copies, _ := r.s.lookup(k); packName(copies[0].place.pack) == newest {
+				if copies, _ := r.s.lookup(k); packName(copies[0].place.Pack) == newest {
 					delete(want, k)
 					count++
 				}
@@ -109,7 +110,7 @@ func TestPackWithoutHeaderIsSetAside(t *testing.T) {
 				t.Fatal("the newest pack is empty")
 			}
 			must(t, r.s.Close())
-			clear(r.disk.names[newest].data[:firstRecord])
+			clear(r.disk.names[newest].data[:packfile.FirstRecord])
 			if indexLost {
 				must(t, removeIndex(r.dir))
 			}
@@ -127,14 +128,14 @@ func TestBlockThatContainsARecordDoesNotForgeOne(t *testing.T) {
 	victim := r.put(1, 1000)
 	copies, err := r.s.lookup(victim)
 	must(t, err)
-	forged := record{kind: kindDeletion, key: victim, gone: copies[0].place}
-	head := forged.encode(&[32]byte{}, uint32(r.s.end)+recordHeadSize) // all right, but for the salt
+	forged := packfile.Record{Kind: packfile.KindDeletion, Key: victim, Gone: copies[0].place}
+	head := forged.Encode(&[32]byte{}, uint32(r.s.end)+packfile.RecordHeadSize) // all right, but for the salt
 	k, _ := blocktest.Block(2, 1)
 	k.Sealed = [32]byte{}
 	must(t, r.s.Put(t.Context(), k, head[:]))
 	pack := r.disk.names[packName(1)]
 	must(t, r.s.Close())
-	pack.data[len(pack.data)-recordHeadSize-recordHeadSize+20] ^= 1 // the record around it is damaged, so the walker looks inside
+	pack.data[len(pack.data)-packfile.RecordHeadSize-packfile.RecordHeadSize+20] ^= 1 // the record around it is damaged, so the walker looks inside
 	must(t, removeIndex(r.dir))
 	r.open()
 	if _, err := r.s.Get(t.Context(), victim); err != nil {
@@ -182,9 +183,9 @@ func TestCompactingTwiceFindsNothingToDo(t *testing.T) {
 	}
 	_, err := r.s.Compact(t.Context(), 0.5)
 	must(t, err)
-	packs := r.s.current.number
-	if freed, err := r.s.Compact(t.Context(), 0.5); freed != 0 || err != nil || r.s.current.number != packs {
-		t.Errorf("freed %d, %v; pack %d became %d", freed, err, packs, r.s.current.number)
+	packs := r.s.current.Number
+	if freed, err := r.s.Compact(t.Context(), 0.5); freed != 0 || err != nil || r.s.current.Number != packs {
+		t.Errorf("freed %d, %v; pack %d became %d", freed, err, packs, r.s.current.Number)
 	}
 }
 
@@ -197,7 +198,7 @@ func TestCompactKeepsAPackWithADamagedLiveBlock(t *testing.T) {
 		r.delete(k)
 	}
 	pack, offset := r.offsetOf(3)
-	pack.data[offset+recordHeadSize] ^= 1
+	pack.data[offset+packfile.RecordHeadSize] ^= 1
 	if _, err := r.s.Compact(t.Context(), 0.5); !errors.Is(err, ErrDamaged) {
 		t.Errorf("compact: %v", err)
 	}

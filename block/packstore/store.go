@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/shoalmesh/shoal/block"
+	"github.com/shoalmesh/shoal/block/internal/packfile"
 )
 
 // Errors of Open and of all methods.
@@ -45,7 +46,7 @@ func (c Config) Validate() error {
 		return errors.New("block store without directory")
 	case c.Rand == nil:
 		return errors.New("block store without random source")
-	case c.PackSize < 0 || c.PackSize > maxPackSize:
+	case c.PackSize < 0 || c.PackSize > packfile.MaxSize:
 		return fmt.Errorf("pack size %d: out of range", c.PackSize)
 	case c.Batch < 0:
 		return fmt.Errorf("batch of %d: out of range", c.Batch)
@@ -64,13 +65,13 @@ type Store struct {
 	// write is held while something is appended, committed or removed: one writer at a time, disk work included, since records lie
 	// one behind the other. Readers do not take it. Order: write before mu.
 	write   sync.Mutex
-	current packHead // guarded by write: the pack that grows
-	out     file     // guarded by write: its file
-	end     int64    // guarded by write: where the next record goes
-	synced  int64    // guarded by write: everything before it is durable
-	broken  error    // guarded by write: a sync failed, so nobody knows what is durable
-	closed  bool     // guarded by write
-	buf     []byte   // guarded by write: a small record on its way out
+	current packfile.Head // guarded by write: the pack that grows
+	out     file          // guarded by write: its file
+	end     int64         // guarded by write: where the next record goes
+	synced  int64         // guarded by write: everything before it is durable
+	broken  error         // guarded by write: a sync failed, so nobody knows what is durable
+	closed  bool          // guarded by write
+	buf     []byte        // guarded by write: a small record on its way out
 
 	mu    sync.RWMutex
 	table *table // guarded by mu; changed only with write held too
@@ -141,12 +142,12 @@ func (s *Store) put(ctx context.Context, k block.Key, sealed []byte) error {
 	if err != nil || len(copies) > 0 {
 		return err
 	}
-	r := record{kind: kindBlock, length: uint32(len(sealed)), key: k}
+	r := packfile.Record{Kind: packfile.KindBlock, Length: uint32(len(sealed)), Key: k}
 	at, err := s.append(ctx, &r, sealed)
 	if err != nil {
 		return err
 	}
-	s.note(k, located{}, located{sealed: k.Sealed, place: at, length: r.length})
+	s.note(k, located{}, located{sealed: k.Sealed, place: at, length: r.Length})
 	return nil
 }
 
@@ -227,13 +228,13 @@ func (s *Store) readFirst(copies []located) ([]byte, error) {
 
 // read reads one copy. Errors: fs.ErrNotExist: the pack is gone; ErrDamaged; those of the disk.
 func (s *Store) read(l located) ([]byte, error) {
-	h, err := s.handles.acquire(l.place.pack)
+	h, err := s.handles.acquire(l.place.Pack)
 	if err != nil {
 		return nil, err
 	}
 	defer s.handles.release(h)
 	sealed := make([]byte, l.length)
-	n, err := h.file.ReadAt(sealed, int64(l.place.offset)+recordHeadSize)
+	n, err := h.file.ReadAt(sealed, int64(l.place.Offset)+packfile.RecordHeadSize)
 	if n < len(sealed) {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}

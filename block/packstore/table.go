@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/shoalmesh/shoal/block"
+	"github.com/shoalmesh/shoal/block/internal/packfile"
 )
 
 // name is a block in a space: what all copies of it have in common.
@@ -64,7 +65,7 @@ func (t *table) overlay(n name, indexed []located, sealed [32]byte) []located {
 			continue
 		}
 		copies = slices.DeleteFunc(copies, func(l located) bool { return l.sealed == p.sealed })
-		if p.place != (place{}) {
+		if p.place != (packfile.Place{}) {
 			copies = append(copies, p)
 		}
 	}
@@ -74,11 +75,11 @@ func (t *table) overlay(n name, indexed []located, sealed [32]byte) []located {
 
 // move notes that the copy old now lies at l.place: nowhere if that is zero. old.place is zero for a new copy.
 func (t *table) move(n name, old, l located) {
-	if old.place != (place{}) {
-		t.addLive(old.place.pack, -old.size())
+	if old.place != (packfile.Place{}) {
+		t.addLive(old.place.Pack, -old.size())
 	}
-	if l.place != (place{}) {
-		t.addLive(l.place.pack, l.size())
+	if l.place != (packfile.Place{}) {
+		t.addLive(l.place.Pack, l.size())
 	}
 	list := t.pending[n]
 	if i := slices.IndexFunc(list, func(p located) bool { return p.sealed == l.sealed }); i >= 0 {
@@ -98,9 +99,9 @@ func (t *table) addLive(pack uint32, bytes int64) {
 
 // addDeletion notes that a pack holds a deletion of what lies at gone. It takes room for as long as the other pack exists; after
 // that it is counted still, 144 bytes that are freed a little late.
-func (t *table) addDeletion(pack uint32, gone place) {
-	if p := t.packs[pack]; p != nil && gone.pack != pack {
-		p.deletions += recordHeadSize
+func (t *table) addDeletion(pack uint32, gone packfile.Place) {
+	if p := t.packs[pack]; p != nil && gone.Pack != pack {
+		p.deletions += packfile.RecordHeadSize
 		t.touched[pack] = true
 	}
 }

@@ -1,4 +1,4 @@
-package packstore
+package packfile
 
 import (
 	"bytes"
@@ -24,11 +24,11 @@ type walker struct {
 	torn []int64 // offsets of records whose header is valid and whose block is not, or not all there
 }
 
-// found is one record met by a walker.
-type found struct {
-	record
-	place  uint32 // offset
-	sealed []byte // of a block, when payloads are read; valid until the next call
+// Found is one record met by a walker.
+type Found struct {
+	Record
+	Offset uint32 // of the record
+	Sealed []byte // of a block, when payloads are read; valid until the next call
 }
 
 // How much a walker reads at once: a header and little else when sealed blocks are jumped over, else several records.
@@ -37,33 +37,33 @@ const (
 	dataWindow = 4 << 20
 )
 
-// walkHeads calls fn for each record whose header is valid and that lies wholly between from and end. It stops at the first error
+// WalkHeads calls fn for each record whose header is valid and that lies wholly between from and end. It stops at the first error
 // of fn, ctx or the file.
-func walkHeads(ctx context.Context, f io.ReaderAt, salt *[32]byte, from, end int64, fn func(found) error) error {
+func WalkHeads(ctx context.Context, f io.ReaderAt, salt *[32]byte, from, end int64, fn func(Found) error) error {
 	w := walker{f: f, salt: salt, end: end, window: headWindow}
 	_, err := w.walk(ctx, from, false, fn)
 	return err
 }
 
-// walkBlocks is walkHeads that reads the sealed blocks too, and leaves out those which are damaged.
-func walkBlocks(ctx context.Context, f io.ReaderAt, salt *[32]byte, from, end int64, fn func(found) error) error {
+// WalkBlocks is WalkHeads that reads the sealed blocks too, and leaves out those which are damaged.
+func WalkBlocks(ctx context.Context, f io.ReaderAt, salt *[32]byte, from, end int64, fn func(Found) error) error {
 	w := walker{f: f, salt: salt, end: end, window: dataWindow}
 	_, err := w.walk(ctx, from, true, fn)
 	return err
 }
 
-// findTorn returns the offset behind the last record that is whole, and the offsets of those before it that are not.
-func findTorn(ctx context.Context, f io.ReaderAt, salt *[32]byte, from, end int64) (last int64, torn []int64, err error) {
+// FindTorn returns the offset behind the last record that is whole, and the offsets of those before it that are not.
+func FindTorn(ctx context.Context, f io.ReaderAt, salt *[32]byte, from, end int64) (last int64, torn []int64, err error) {
 	w := walker{f: f, salt: salt, end: end, window: dataWindow}
-	last, err = w.walk(ctx, from, true, func(found) error { return nil })
+	last, err = w.walk(ctx, from, true, func(Found) error { return nil })
 	torn = slices.DeleteFunc(w.torn, func(off int64) bool { return off >= last })
 	return last, torn, err
 }
 
 // walk returns the offset behind the last record that is whole; from, if there is none.
-func (w *walker) walk(ctx context.Context, from int64, payloads bool, fn func(found) error) (int64, error) {
+func (w *walker) walk(ctx context.Context, from int64, payloads bool, fn func(Found) error) (int64, error) {
 	last := from
-	for off := from; off+recordHeadSize <= w.end; {
+	for off := from; off+RecordHeadSize <= w.end; {
 		if err := ctx.Err(); err != nil {
 			return last, err
 		}
@@ -80,35 +80,35 @@ func (w *walker) walk(ctx context.Context, from int64, payloads bool, fn func(fo
 		if err := fn(r); err != nil {
 			return last, err
 		}
-		off += r.size()
+		off += r.Size()
 		last = off
 	}
 	return last, nil
 }
 
 // read returns the record at off; false when there is none that is whole.
-func (w *walker) read(off int64, payload bool) (found, bool, error) {
-	head, err := w.bytes(off, recordHeadSize)
+func (w *walker) read(off int64, payload bool) (Found, bool, error) {
+	head, err := w.bytes(off, RecordHeadSize)
 	if err != nil {
-		return found{}, false, err
+		return Found{}, false, err
 	}
-	r, err := decodeRecord(head, w.salt, uint32(off))
+	r, err := DecodeRecord(head, w.salt, uint32(off))
 	if err != nil {
-		return found{}, false, nil
+		return Found{}, false, nil
 	}
-	if off+r.size() > w.end {
+	if off+r.Size() > w.end {
 		w.torn = append(w.torn, off)
-		return found{}, false, nil
+		return Found{}, false, nil
 	}
-	f := found{record: r, place: uint32(off)}
-	if payload && r.kind == kindBlock {
-		whole, err := w.bytes(off, int(r.size()))
+	f := Found{Record: r, Offset: uint32(off)}
+	if payload && r.Kind == KindBlock {
+		whole, err := w.bytes(off, int(r.Size()))
 		if err != nil {
-			return found{}, false, err
+			return Found{}, false, err
 		}
-		if f.sealed = whole[recordHeadSize:]; block.SealedHash(f.sealed) != r.key.Sealed {
+		if f.Sealed = whole[RecordHeadSize:]; block.SealedHash(f.Sealed) != r.Key.Sealed {
 			w.torn = append(w.torn, off)
-			return found{}, false, nil
+			return Found{}, false, nil
 		}
 	}
 	return f, true, nil
@@ -116,16 +116,16 @@ func (w *walker) read(off int64, payload bool) (found, bool, error) {
 
 // next returns the first offset from off on where a record may begin, or the end.
 func (w *walker) next(off int64) (int64, error) {
-	for off+recordHeadSize <= w.end {
+	for off+RecordHeadSize <= w.end {
 		n := int(min(int64(w.window), w.end-off))
 		b, err := w.bytes(off, n)
 		if err != nil {
 			return 0, err
 		}
-		if i := bytes.Index(b, []byte(recordMagic)); i >= 0 {
+		if i := bytes.Index(b, []byte(RecordMagic)); i >= 0 {
 			return off + int64(i), nil
 		}
-		off += int64(n - len(recordMagic) + 1)
+		off += int64(n - len(RecordMagic) + 1)
 	}
 	return w.end, nil
 }
