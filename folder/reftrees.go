@@ -53,4 +53,3 @@ func (e *Engine) RefNode(ctx context.Context, record shoal.Dot, hash [32]byte) (
 	}
 	return nil, ErrAbsent
 }
-

@@ -22,14 +22,17 @@ type Clock struct {
 // the clock of the vault back and forth only makes it keep longer. Safe for concurrent use.
 type ClockGuard struct {
 	settings *Settings
-	now      func() time.Time // with a monotonic reading, as time.Now has
+	now      func() time.Time     // the wall clock
+	elapsed  func() time.Duration // running time, which nobody can set
 
-	mu   sync.Mutex
-	last time.Time // guarded by mu; zero: no look yet
+	mu     sync.Mutex
+	looked bool          // guarded by mu; in this run
+	last   time.Time     // guarded by mu; the wall clock then
+	at     time.Duration // guarded by mu; the running time then
 }
 
-func newClockGuard(s *Settings, now func() time.Time) *ClockGuard {
-	return &ClockGuard{settings: s, now: now}
+func newClockGuard(s *Settings, now func() time.Time, elapsed func() time.Duration) *ClockGuard {
+	return &ClockGuard{settings: s, now: now, elapsed: elapsed}
 }
 
 // Look compares the clock with what it was at the last look, and tells whether something may be deleted now. jumped is how far the clock was
@@ -37,17 +40,17 @@ func newClockGuard(s *Settings, now func() time.Time) *ClockGuard {
 func (g *ClockGuard) Look() (may bool, jumped time.Duration, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	now := g.now()
+	now, running := wall(g.now()), g.elapsed()
 	c := g.settings.Get().Clock
 	switch {
-	case g.last.IsZero() && c.Seen.IsZero(): // the first run
-	case g.last.IsZero():
-		if away := wall(now).Sub(c.Seen); away < -jumpWhileRunning || away > jumpWhileAway {
+	case !g.looked && c.Seen.IsZero(): // the first run
+	case !g.looked:
+		if away := now.Sub(c.Seen); away < -jumpWhileRunning || away > jumpWhileAway {
 			jumped = away
 		}
 	default:
-		passed := now.Sub(g.last) // monotonic
-		if off := wall(now).Sub(wall(g.last)) - passed; off > jumpWhileRunning || off < -jumpWhileRunning {
+		passed := running - g.at
+		if off := now.Sub(g.last) - passed; off > jumpWhileRunning || off < -jumpWhileRunning {
 			jumped = off
 		}
 		c.Hold = max(0, c.Hold-passed)
@@ -55,7 +58,7 @@ func (g *ClockGuard) Look() (may bool, jumped time.Duration, err error) {
 	if jumped != 0 {
 		c.Hold = holdAfterJump
 	}
-	g.last, c.Seen = now, wall(now)
+	g.looked, g.last, g.at, c.Seen = true, now, running, now
 	err = g.settings.Update(func(s *State) error { s.Clock = c; return nil })
 	return c.Hold == 0 && err == nil, jumped, err
 }

@@ -44,7 +44,8 @@ type Config struct {
 	Fetcher  func() Fetcher     // called when something is to be fetched, after Run began
 	Changed  func(shoal.FolderID)
 	Settings *Settings
-	Clock    func() time.Time
+	Clock    func() time.Time     // default time.Now
+	Elapsed  func() time.Duration // running time, which setting the clock does not change; default: since New
 	Log      *slog.Logger
 }
 
@@ -75,12 +76,16 @@ func New(c Config) (*Tenant, error) {
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
+	if c.Elapsed == nil {
+		start := time.Now()
+		c.Elapsed = func() time.Duration { return time.Since(start) }
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	t := &Tenant{
 		cfg: c, folders: map[shoal.FolderID]*index.Folder{}, wake: map[shoal.FolderID]chan struct{}{}, news: make(chan struct{}, 1),
-		doubts: newDoubts(), guard: newClockGuard(c.Settings, c.Clock),
+		doubts: newDoubts(), guard: newClockGuard(c.Settings, c.Clock, c.Elapsed),
 	}
 	return t, t.OpenFolders(context.Background())
 }
