@@ -4,6 +4,8 @@ package e2e
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -105,4 +107,73 @@ func filesWith(t *testing.T, root, text string) (names []string) {
 		return err
 	}))
 	return names
+}
+
+// killTimes is how often the vault is killed while it receives.
+const killTimes = 4
+
+func TestAVaultThatIsKilledHasAllThatItAcknowledged(t *testing.T) {
+	a, b, v := keptIn(t)
+	d := a.at(t)
+	for round := range killTimes {
+		for i := range 60 {
+			d.random(fmt.Sprintf("round %d/%d", round, i), int64(1+i*i*7), uint64(1000*round+i))
+		}
+		d.random(fmt.Sprintf("round %d/big", round), 24<<20, uint64(round+7))
+		a.wait(t, "--peers", "0")
+		held := -1
+		eventually(t, "the vault receives", func() error {
+			for _, p := range a.status(t).Devices {
+				if p.Role == "vault" && p.Connected {
+					held++
+				}
+			}
+			if held < round { // each time at another moment
+				return errors.New("not yet")
+			}
+			return nil
+		})
+		check(t, v.Kill())
+		check(t, v.Start())
+		check(t, v.Ready(within(t)))
+	}
+	a.wait(t)
+	want := a.tree(t)
+	a.stop(t)
+	check(t, v.Kill()) // what was acknowledged is durable
+	check(t, v.Start())
+	check(t, v.Ready(within(t)))
+	b.up(t)
+	b.wait(t)
+	if diff := want.Diff(b.tree(t)); len(diff) > 0 {
+		t.Errorf("what the vault acknowledged is not all there: %q", diff)
+	}
+}
+
+func TestAFullVaultSaysSoAndNeverThatItHasWhatItHasNot(t *testing.T) {
+	a, b, v := keptIn(t)
+	v.do(t, "vault", "quota", "1M", "--data", v.Home)
+	a.at(t).random("too much", 12<<20, 1)
+	a.wait(t, "--peers", "0")
+	eventually(t, "the device tells of the quota", func() error {
+		for _, p := range a.status(t).Problems {
+			if p.Kind == "quota" {
+				return nil
+			}
+		}
+		return errors.New("no problem of kind quota")
+	})
+	a.exits(t, 4, "wait", "--timeout", "2s")
+	if f := a.folder(t); f.CopiesMin != 1 {
+		t.Errorf("%d copies, while the vault has no room", f.CopiesMin)
+	}
+	v.do(t, "vault", "quota", "0", "--data", v.Home)
+	a.wait(t)
+	want := a.tree(t)
+	a.stop(t)
+	b.up(t)
+	b.wait(t)
+	if diff := want.Diff(b.tree(t)); len(diff) > 0 {
+		t.Errorf("after the quota was raised something is missing: %q", diff)
+	}
 }

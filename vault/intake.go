@@ -44,7 +44,7 @@ func (in *intake) take(ctx context.Context, w blockexchange.Want, from shoal.Dev
 	if t.alreadyDoubted(in.id, ref, block.SealedHash(sealed)) {
 		return nil // the very copy that did not open; another is asked for later
 	}
-	if err := t.room(); err != nil {
+	if err := t.room(len(sealed)); err != nil {
 		return err
 	}
 	in.mu.Lock()
@@ -58,6 +58,7 @@ func (in *intake) take(ctx context.Context, w blockexchange.Want, from shoal.Dev
 		}
 		return t.storeFailed(err)
 	}
+	t.used.Add(int64(len(sealed)))
 	in.some = append(in.some, index.Stored{Block: ref, Bytes: len(sealed), From: from})
 	in.bytes += len(sealed)
 	if len(in.some) >= putBatch || in.bytes >= putBytes {

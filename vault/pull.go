@@ -86,7 +86,7 @@ func (t *Tenant) pullOnce(ctx context.Context, id shoal.FolderID, at block.Epoch
 	if lacks, err = t.adopt(ctx, id, f, lacks); err != nil || len(lacks) == 0 {
 		return next, before > 0, err
 	}
-	if err := t.room(); err != nil {
+	if err := t.room(1); err != nil {
 		return next, false, err
 	}
 	came, err = t.fetch(ctx, id, f, lacks, wake)
@@ -156,7 +156,6 @@ func (t *Tenant) note(ctx context.Context, id shoal.FolderID, f *index.Folder, h
 	ids := make([]block.ID, len(here))
 	for i := range here {
 		ids[i] = here[i].Block.ID
-		t.used.Add(int64(here[i].Bytes))
 	}
 	t.cfg.Fetcher().NowHave(id, ids)
 	t.cfg.Changed(id)

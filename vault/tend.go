@@ -160,10 +160,10 @@ func (t *Tenant) measure() error {
 	return nil
 }
 
-// room refuses when the quota is used up.
-func (t *Tenant) room() error {
+// room refuses when the quota does not allow so many bytes more.
+func (t *Tenant) room(bytes int) error {
 	q := t.cfg.Settings.Get().Quota
-	if q == 0 || t.used.Load() < q {
+	if q == 0 || t.used.Load()+int64(bytes) <= q {
 		return nil
 	}
 	t.setTrouble(index.TroubleQuota, ErrQuota)
