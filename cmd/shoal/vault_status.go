@@ -62,6 +62,7 @@ func newVaultTenants(a *app, f *vaultFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:     "tenants",
 		Short:   "List the meshes that the vault keeps",
+		Long:    "Lists the meshes that are kept here: one, for now.",
 		Example: "  shoal vault tenants --data /srv/vault",
 		Args:    noArgs,
 		RunE: f.askingVault(a, func(ctx context.Context, client *control.Client, _ []string) error {
