@@ -54,7 +54,7 @@ var rooms = []room{
 	{pkg: "indexexchange", imports: "block index mesh p2p", planned: true, reason: "floor 3: records are exchanged without looking at a disk"},
 	{pkg: "blockexchange", imports: "block mesh p2p", reason: "floor 3: blocks are exchanged without knowing files or records"},
 
-	{pkg: "vault", imports: "block conflict mesh index p2p indexexchange blockexchange", planned: true, reason: "floor 4: a vault has no disk to materialise on"},
+	{pkg: "vault", imports: "block conflict mesh index p2p indexexchange blockexchange", reason: "floor 4: a vault has no disk to materialise on"},
 	{pkg: "history", imports: "block conflict mesh index folder blockexchange", planned: true, reason: "floor 4: stands on floors 0 to 3"},
 	{pkg: "share", imports: "block conflict mesh index p2p folder blockexchange", planned: true, reason: "floor 4: stands on floors 0 to 3"},
 
@@ -69,7 +69,7 @@ var rooms = []room{
 	{pkg: "gateway", imports: "node node/control", planned: true, reason: "floor 6: people reach the device through node"},
 	{pkg: "mount", imports: "node", planned: true, reason: "floor 6: the mount reads through node"},
 
-	{pkg: "cmd/shoal", imports: "node node/control gateway mount", reason: "floor 7: the program parses and prints, and does nothing that node could do"},
+	{pkg: "cmd/shoal", imports: "node node/control node/keeper gateway mount", reason: "floor 7: the program parses and prints, and does nothing that node could do"},
 	{
 		pkg: "e2e/simulation", only: true,
 		imports: "block conflict mesh index folder folder/disk folder/disk/disktest indexexchange",

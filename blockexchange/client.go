@@ -41,6 +41,7 @@ type conn struct {
 	open   map[uint64]Want
 	byKey  map[Key]uint64
 	outbox fetcherMessage
+	bad    map[Key]int   // copies of open wants that this peer, a keeper, sent and that did not open
 	wakeup chan struct{} // depth 1
 }
 
@@ -100,7 +101,7 @@ func (x *Exchange) keepOpen(ctx context.Context, l *link) {
 
 // converse runs one stream until it breaks or ctx ends.
 func (x *Exchange) converse(ctx context.Context, l *link, s p2p.Stream) error {
-	c := &conn{stream: s, open: make(map[uint64]Want), byKey: make(map[Key]uint64), wakeup: make(chan struct{}, 1)}
+	c := &conn{stream: s, open: make(map[uint64]Want), byKey: make(map[Key]uint64), bad: make(map[Key]int), wakeup: make(chan struct{}, 1)}
 	x.mu.Lock()
 	l.conn = c
 	x.stepLocked(PeerUp{Peer: l.peer, Cost: l.cost})
@@ -157,7 +158,8 @@ func (c *conn) takeOutbox() (m fetcherMessage, some bool) {
 	q, n := &c.outbox.questions, &c.outbox.cancel
 	m.questions, *q = split(*q)
 	m.cancel, *n = split(*n)
-	return m, len(m.questions)+len(m.cancel) > 0
+	m.reports, c.outbox.reports = split(c.outbox.reports)
+	return m, len(m.questions)+len(m.cancel)+len(m.reports) > 0
 }
 
 func split[T any](s []T) (head, rest []T) {
@@ -230,7 +232,7 @@ func (x *Exchange) readAnswer(dev shoal.DeviceID, c *conn, r io.Reader, a *answe
 		x.step(Ended{Peer: dev, Key: w.Key()})
 		return buf, nil
 	}
-	if a.size > sealedBound(w.Size) {
+	if a.size > w.sealedRoom() {
 		return buf, fmt.Errorf("sealed block of %d bytes for %d: %w", a.size, w.Size, errProtocol)
 	}
 	if cap(buf) < a.size {
@@ -264,13 +266,17 @@ func (x *Exchange) readSealed(dev shoal.DeviceID, r io.Reader, buf []byte) error
 
 // open opens a sealed block and tells the planner.
 func (x *Exchange) open(dev shoal.DeviceID, w Want, sealed []byte) {
+	if x.cfg.Keeper != nil {
+		x.keep(dev, w, sealed)
+		return
+	}
 	plaintext, err := x.openBlock(w, sealed)
 	switch {
 	case errors.Is(err, ErrNoKey):
 		x.step(Absent{Peer: dev, Key: w.Key()}) // the folder was left meanwhile
 	case err != nil:
 		x.cfg.Log.Warn("block does not open", "device", dev, "block", w.Block.Short(), "err", err)
-		x.step(Bad{Peer: dev, Key: w.Key()})
+		x.doesNotOpen(dev, w, sealed)
 	case len(plaintext) != int(w.Size):
 		// The recipe that the want comes from is wrong, not the source.
 		x.cfg.Log.Warn("block has another size", "block", w.Block.Short(), "wanted", w.Size, "got", len(plaintext))

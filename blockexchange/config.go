@@ -44,13 +44,36 @@ type Source interface {
 	Block(ctx context.Context, w Want, buf []byte) ([]byte, error)
 }
 
-// Config says what an Exchange is made of. Host, Source and Keys are needed; the rest has defaults.
+// NodeSource makes the reference nodes of long files, for keepers, which can't. It is called from several goroutines at once.
+type NodeSource interface {
+	// Node returns the encoded node whose hash is w.Block, of the tree of the record w.Hint.Record. Outcomes: as of Source.Block.
+	Node(ctx context.Context, w Want) ([]byte, error)
+}
+
+// Keeper makes this the exchange of a device that keeps blocks sealed and has no keys. Its methods are called from several goroutines
+// at once.
+type Keeper interface {
+	// Sealed returns a sealed copy of a block, or a reference node, as it is kept; the caller owns the slice. not tells the copies that
+	// the asker does not want, since they did not open there. Outcomes: as of Source.Block.
+	Sealed(ctx context.Context, w Want, not func(sealed [32]byte) bool) ([]byte, error)
+	// Doubted says that a copy which was served to a device did not open there: a claim. It must not take long.
+	Doubted(ctx context.Context, by shoal.DeviceID, f shoal.FolderID, b block.EpochRef, sealed [32]byte)
+}
+
+// Config says what an Exchange is made of. Host is needed, and Source and Keys or a Keeper; the rest has defaults.
 type Config struct {
 	Host   Host
 	Source Source
 	// Keys returns the keys of a folder, nil when there are none here. Called often: it must be cheap and safe for
 	// concurrent use.
 	Keys func(shoal.FolderID) *mesh.FolderKeys
+	// Nodes makes reference nodes; nil: none are served.
+	Nodes NodeSource
+	// Keeper is set at a vault. Source, Keys, Nodes and Compression are not used then.
+	Keeper Keeper
+	// IsKeeper tells whether a peer is a vault, whose copies it can't check itself: one that does not open is reported to it and not
+	// held against it. nil: nobody is.
+	IsKeeper func(shoal.DeviceID) bool
 	// Allow tells whether a peer may have blocks of a folder; nil: whomever the host lets in may. Same care as Keys.
 	Allow func(dev shoal.DeviceID, f shoal.FolderID) bool
 	// Compression of what is sent. With Auto, what goes over the LAN is not compressed: the link is faster.
@@ -63,7 +86,7 @@ type Config struct {
 
 // Validate refuses a Config that cannot work.
 func (c Config) Validate() error {
-	if c.Host == nil || c.Source == nil || c.Keys == nil {
+	if c.Host == nil || c.Keeper == nil && (c.Source == nil || c.Keys == nil) {
 		return fmt.Errorf("block exchange without host, source or keys: %w", shoal.ErrInvalid)
 	}
 	if err := c.Compression.Validate(); err != nil {
@@ -75,6 +98,9 @@ func (c Config) Validate() error {
 func (c Config) withDefaults() Config {
 	if c.Allow == nil {
 		c.Allow = func(shoal.DeviceID, shoal.FolderID) bool { return true }
+	}
+	if c.IsKeeper == nil {
+		c.IsKeeper = func(shoal.DeviceID) bool { return false }
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now

@@ -9,7 +9,7 @@
 //   - Planner is the pure part: Step(now, event) → actions. It has no clock, no lock, no goroutine, no network.
 //   - Exchange is the shell: one long-lived stream per peer and direction, with many requests in flight, sealed blocks coming
 //     back in any order. It opens and checks each block before the Planner hears of it.
-//   - The page docs/formats/block-exchange.md describes the protocol /shoal/block/1.
+//   - The page docs/formats/block-exchange.md describes the protocol /shoal/block/2.
 //
 // Laws, each with a test:
 //

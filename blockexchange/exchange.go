@@ -37,10 +37,11 @@ type Exchange struct {
 	changed chan struct{} // depth 1: links or wake have changed; sent by all, received by Run, never closed
 }
 
-// held is the plaintext of a block on its way to those who want it.
+// held is the plaintext of a block, at a keeper the sealed block, on its way to those who want it.
 type held struct {
 	key   Key
 	data  []byte
+	from  shoal.DeviceID
 	users int // fetches that have not consumed it
 }
 

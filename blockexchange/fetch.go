@@ -34,6 +34,19 @@ func (f *fetch) poke() {
 // It returns nil when all were delivered; the error of deliver; ctx's error; ErrNoKey or shoal.ErrInvalid for wants that
 // cannot be met, before anything is asked for; ErrStopped when Run has ended. Blocks that nobody has are waited for.
 func (x *Exchange) Fetch(ctx context.Context, wants []Want, deliver func(w Want, plaintext []byte) error) error {
+	return x.fetch(ctx, wants, func(w Want, h *held) error { return deliver(w, h.data) })
+}
+
+// FetchSealed is Fetch for a keeper: it hands over sealed blocks as they came, and from whom; and reference nodes, checked against
+// their hash.
+func (x *Exchange) FetchSealed(ctx context.Context, wants []Want, deliver func(w Want, from shoal.DeviceID, sealed []byte) error) error {
+	if x.cfg.Keeper == nil {
+		return fmt.Errorf("fetch of sealed blocks by a device: %w", shoal.ErrInvalid)
+	}
+	return x.fetch(ctx, wants, func(w Want, h *held) error { return deliver(w, h.from, h.data) })
+}
+
+func (x *Exchange) fetch(ctx context.Context, wants []Want, deliver func(w Want, h *held) error) error {
 	f := &fetch{wants: make(map[Key]Want, len(wants)), wakeup: make(chan struct{}, 1)}
 	distinct := make([]Want, 0, len(wants))
 	for _, w := range wants {
@@ -59,7 +72,7 @@ func (x *Exchange) Fetch(ctx context.Context, wants []Want, deliver func(w Want,
 		if err != nil || left == 0 {
 			return err
 		}
-		err = deliver(f.wants[h.key], h.data)
+		err = deliver(f.wants[h.key], h)
 		x.consumed(f, h, err == nil)
 		if err != nil {
 			return err
@@ -89,6 +102,12 @@ func (x *Exchange) shuffle(wants []Want) ([]Want, error) {
 func (x *Exchange) check(w Want) error {
 	if err := w.Validate(); err != nil {
 		return err
+	}
+	if x.cfg.Keeper != nil {
+		return nil
+	}
+	if w.Size == 0 || w.Node {
+		return fmt.Errorf("want of a device without a size: %w", shoal.ErrInvalid)
 	}
 	keys := x.cfg.Keys(w.Folder)
 	if keys == nil {
@@ -219,7 +238,7 @@ func (x *Exchange) releaseLocked(h *held) {
 func (x *Exchange) arrived(dev shoal.DeviceID, k Key, plaintext []byte) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.arriving = &held{key: k, data: plaintext}
+	x.arriving = &held{key: k, data: plaintext, from: dev}
 	x.stepLocked(Got{Peer: dev, Key: k})
 	x.arriving = nil
 }

@@ -14,7 +14,7 @@ func TestPageStatesTheLimitsOfTheCode(t *testing.T) {
 	}
 	for name, value := range map[string]int{
 		"maxRequests": maxRequests, "maxFetcherFrame": maxFetcherFrame, "maxSourceFrame": maxSourceFrame,
-		"haveBatch": haveBatch, "maxAbsents": maxAbsents,
+		"haveBatch": haveBatch, "maxReports": maxReports, "minAnswer": minAnswer, "maxAbsents": maxAbsents,
 	} {
 		m := regexp.MustCompile(`(?m)^\| ` + name + ` \| (\d+) \|`).FindSubmatch(page)
 		if m == nil || string(m[1]) != strconv.Itoa(value) {

@@ -163,7 +163,7 @@ func (p *Planner) delivered(k Key) {
 	if e == nil || !e.held {
 		return
 	}
-	size := int64(e.want.Size)
+	size := int64(e.want.room())
 	p.used -= size
 	p.held -= size
 	e.payer.used -= size

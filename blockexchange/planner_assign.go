@@ -44,7 +44,7 @@ func (p *Planner) assignOne(g *group) bool {
 			continue
 		}
 		i++
-		if !p.roomFor(g, int64(e.want.Size)) {
+		if !p.roomFor(g, int64(e.want.room())) {
 			continue
 		}
 		if s := p.choose(e); s != nil {
@@ -77,14 +77,14 @@ func (p *Planner) choose(e *entry) *source {
 	var best *source
 	var soonest time.Duration
 	for _, s := range p.sources {
-		if !p.mayAsk(s, e) || s.cost > cost || !p.hasRoom(s, int64(e.want.Size), share) {
+		if !p.mayAsk(s, e) || s.cost > cost || !p.hasRoom(s, int64(e.want.room()), share) {
 			continue
 		}
 		// A source that lacks everything gets a probe now and then, while there is another.
 		if steady && s.missy() && (len(s.open) > 0 || p.now.Before(s.probeAt)) {
 			continue
 		}
-		if t := s.finish(int64(e.want.Size), guess); best == nil || t < soonest {
+		if t := s.finish(int64(e.want.room()), guess); best == nil || t < soonest {
 			best, soonest = s, t
 		}
 	}

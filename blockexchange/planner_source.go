@@ -139,7 +139,7 @@ func (m *meter) add(now time.Time, n int64) {
 // ask opens a request. When an earlier one for the block is still open at this source, cancelled, that one is revived: either
 // its answer comes, or Ended does and the block goes back in line.
 func (p *Planner) ask(s *source, e *entry, g *group) {
-	k, size := e.want.Key(), int64(e.want.Size)
+	k, size := e.want.Key(), int64(e.want.room())
 	e.askers = append(e.askers, s)
 	if r := s.open[k]; r != nil {
 		r.entry = e

@@ -36,6 +36,7 @@ type server struct {
 	open    map[uint64]bool // requests that are not answered; true: cancelled
 	looking map[Key]bool    // blocks being looked up or answered; true: NowHave named it meanwhile
 	absents absents
+	refused refused       // copies that did not open at the peer
 	have    []Key         // to be sent
 	wakeup  chan struct{} // depth 1: have is not empty
 }
@@ -121,6 +122,7 @@ func (s *server) read(ctx context.Context, stream p2p.Stream) error {
 		if err := s.accept(m); err != nil {
 			return err
 		}
+		s.reported(ctx, m.reports)
 		for _, q := range m.questions {
 			select {
 			case s.jobs <- q:
@@ -199,6 +201,14 @@ func (s *server) seal(ctx context.Context, w Want) ([]byte, error) {
 	if !cfg.Allow(s.peer, w.Folder) {
 		return nil, ErrAbsent
 	}
+	switch {
+	case cfg.Keeper != nil:
+		return cfg.Keeper.Sealed(ctx, w, s.refuses)
+	case w.Node && cfg.Nodes == nil:
+		return nil, ErrAbsent
+	case w.Node:
+		return cfg.Nodes.Node(ctx, w)
+	}
 	keys := cfg.Keys(w.Folder)
 	if keys == nil {
 		return nil, ErrAbsent
@@ -207,11 +217,11 @@ func (s *server) seal(ctx context.Context, w Want) ([]byte, error) {
 	if !ok {
 		return nil, ErrAbsent
 	}
-	buf, c := sealedBuffers.get(w.Size), s.compression()
-	end := block.PlainOffset + w.Size
+	buf, c := sealedBuffers.get(w.room()), s.compression()
+	end := block.PlainOffset + w.room()
 	room := buf[block.PlainOffset:end:end]
 	if c != block.Off {
-		room = make([]byte, w.Size) // what is compressed goes from one place to another
+		room = make([]byte, w.room()) // what is compressed goes from one place to another
 	}
 	plaintext, err := cfg.Source.Block(ctx, w, room)
 	if err != nil {

@@ -11,9 +11,10 @@ import (
 type Want struct {
 	Folder shoal.FolderID
 	Block  block.ID
-	Size   uint32        // of the plaintext in bytes, 1 to block.MaxSize
+	Size   uint32        // of the plaintext in bytes, 1 to block.MaxSize; 0: a keeper asks, which does not know it
 	Epoch  shoal.EpochID // whose seal key the source is to use
 	Hint   Hint
+	Node   bool // a reference node is wanted, not a block: Block is its hash, Epoch empty
 }
 
 // Hint says where the block occurs, so that a source that keeps no block store finds it in one of its files. The zero value
@@ -41,10 +42,35 @@ func (w Want) Validate() error {
 	if err := w.Block.Validate(); err != nil {
 		return fmt.Errorf("want: %w", err)
 	}
-	if w.Size == 0 || w.Size > block.MaxSize {
+	if w.Size > block.MaxSize {
 		return fmt.Errorf("want of %d bytes: %w", w.Size, shoal.ErrInvalid)
 	}
+	if w.Node && (w.Size != 0 || w.Epoch != (shoal.EpochID{}) || w.Hint.Record.IsZero()) {
+		return fmt.Errorf("want of a reference node with size or epoch, or without a record: %w", shoal.ErrInvalid)
+	}
 	return nil
+}
+
+// room is the most that the block may have, in bytes.
+func (w *Want) room() uint32 {
+	switch {
+	case w.Node:
+		return block.MaxRefNode
+	case w.Size == 0:
+		return block.MaxSize
+	}
+	return w.Size
+}
+
+// sealedRoom is the most that an answer may have, in bytes.
+func (w *Want) sealedRoom() int {
+	switch {
+	case w.Node:
+		return block.MaxRefNode
+	case w.Size == 0:
+		return block.MaxSealed
+	}
+	return sealedBound(w.Size)
 }
 
 // Cost orders links: what is cheaper is used first.

@@ -1,6 +1,7 @@
 package blockexchange
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -13,14 +14,18 @@ import (
 )
 
 // Protocol is the ID of the stream protocol; docs/formats/block-exchange.md describes it.
-const Protocol = "/shoal/block/1"
+const Protocol = "/shoal/block/2"
 
 // Limits of messages, checked before memory is taken.
 const (
-	// maxFetcherFrame holds maxRequests requests of at most 190 bytes and as many cancels.
-	maxFetcherFrame = 64 << 10
+	// maxFetcherFrame holds maxRequests requests of at most 190 bytes, as many cancels, and as many reports of 120 bytes.
+	maxFetcherFrame = 96 << 10
 	// maxSourceFrame holds haveBatch IDs of 34 bytes.
 	maxSourceFrame = 64 << 10
+	// maxReports is the greatest number of reports in one message.
+	maxReports = maxRequests
+	// minAnswer is the size of the smallest answer, a reference node with one child; the smallest sealed block has block.MinSealed.
+	minAnswer = 34
 	// haveBatch is the greatest number of blocks in one Held.
 	haveBatch = 1024
 )
@@ -35,6 +40,7 @@ type question struct {
 type fetcherMessage struct {
 	questions []question
 	cancel    []uint64
+	reports   []report
 }
 
 // answer is how a source ends a request. sealed is set only with statusOK; on the receiving side size is, and the bytes
@@ -67,15 +73,33 @@ func encodeFetcher(m fetcherMessage) []byte {
 	for _, q := range m.questions {
 		w := &q.want
 		r := &blockpb.Request{
-			Number: q.number, Folder: w.Folder[:], Block: w.Block[:], Size: w.Size, Epoch: w.Epoch[:],
-			Index: w.Hint.Index, Part: w.Hint.Part,
+			Number: q.number, Folder: w.Folder[:], Block: w.Block[:], Size: w.Size, Epoch: epochOf(w),
+			Index: w.Hint.Index, Part: w.Hint.Part, Node: w.Node,
 		}
 		if !w.Hint.Record.IsZero() {
 			r.Journal, r.Seq = w.Hint.Record.Journal.Bytes(), uint64(w.Hint.Record.Seq)
 		}
 		pb.Requests = append(pb.Requests, r)
 	}
+	for i := range m.reports {
+		r := &m.reports[i]
+		pb.Reports = append(pb.Reports, &blockpb.Report{Folder: r.folder[:], Block: r.block.ID[:], Epoch: r.block.Epoch[:], Sealed: r.sealed[:]})
+	}
 	return mustMarshal(pb)
+}
+
+// epochOf leaves the epoch of a reference node empty: it has none.
+func epochOf(w *Want) []byte {
+	if w.Node {
+		return nil
+	}
+	return w.Epoch[:]
+}
+
+func decodeReport(r *blockpb.Report) (out report, err error) {
+	err = errors.Join(exactly(out.folder[:], r.Folder, "folder"), exactly(out.block.ID[:], r.Block, "block"),
+		exactly(out.block.Epoch[:], r.Epoch, "epoch"), exactly(out.sealed[:], r.Sealed, "sealed hash"))
+	return out, err
 }
 
 func decodeFetcher(raw []byte) (fetcherMessage, error) {
@@ -84,8 +108,16 @@ func decodeFetcher(raw []byte) (fetcherMessage, error) {
 	if err := proto.Unmarshal(raw, &pb); err != nil {
 		return m, fmt.Errorf("block request: %w", err)
 	}
-	if len(pb.Requests) > maxRequests || len(pb.Cancel) > maxRequests {
-		return m, fmt.Errorf("%d block requests and %d cancels in one message: %w", len(pb.Requests), len(pb.Cancel), shoal.ErrInvalid)
+	if len(pb.Requests) > maxRequests || len(pb.Cancel) > maxRequests || len(pb.Reports) > maxReports {
+		return m, fmt.Errorf("%d block requests, %d cancels and %d reports in one message: %w",
+			len(pb.Requests), len(pb.Cancel), len(pb.Reports), shoal.ErrInvalid)
+	}
+	for _, r := range pb.Reports {
+		rep, err := decodeReport(r)
+		if err != nil {
+			return m, fmt.Errorf("report of a block: %w", err)
+		}
+		m.reports = append(m.reports, rep)
 	}
 	m.cancel = pb.Cancel
 	for _, r := range pb.Requests {
@@ -99,15 +131,17 @@ func decodeFetcher(raw []byte) (fetcherMessage, error) {
 }
 
 func decodeQuestion(r *blockpb.Request) (question, error) {
-	q := question{number: r.Number, want: Want{Size: r.Size, Hint: Hint{Index: r.Index, Part: r.Part}}}
+	q := question{number: r.Number, want: Want{Size: r.Size, Node: r.Node, Hint: Hint{Index: r.Index, Part: r.Part}}}
 	if err := exactly(q.want.Folder[:], r.Folder, "folder"); err != nil {
 		return q, err
 	}
 	if err := exactly(q.want.Block[:], r.Block, "block"); err != nil {
 		return q, err
 	}
-	if err := exactly(q.want.Epoch[:], r.Epoch, "epoch"); err != nil {
-		return q, err
+	if !r.Node || len(r.Epoch) > 0 {
+		if err := exactly(q.want.Epoch[:], r.Epoch, "epoch"); err != nil {
+			return q, err
+		}
 	}
 	if (len(r.Journal) == 0) != (r.Seq == 0) {
 		return q, fmt.Errorf("half a hint: %w", shoal.ErrInvalid)
@@ -168,7 +202,7 @@ func decodeSource(raw []byte) (sourceMessage, error) {
 func (a *answer) validate() error {
 	switch a.status {
 	case statusOK:
-		if a.size < block.MinSealed || a.size > block.MaxSealed {
+		if a.size < minAnswer || a.size > block.MaxSealed {
 			return fmt.Errorf("sealed block of %d bytes: %w", a.size, shoal.ErrInvalid)
 		}
 	case statusAbsent, statusCancelled:

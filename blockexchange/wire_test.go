@@ -19,6 +19,11 @@ var fetcherExamples = map[string]fetcherMessage{
 	"request with a hint": {questions: []question{{number: 2, want: Want{Folder: shoal.FolderID{1, 2}, Block: block.ID{3}, Size: 1, Epoch: shoal.EpochID{4},
 		Hint: Hint{Record: shoal.Dot{Journal: shoal.JournalID{Device: shoal.DeviceID{5}, Nonce: 6}, Seq: 7}, Index: 8, Part: true}}}}},
 	"cancel": {cancel: []uint64{1, 300}},
+	"unknown size": {questions: []question{{number: 1, want: Want{Folder: shoal.FolderID{1}, Block: block.ID{2}, Epoch: shoal.EpochID{3},
+		Hint: Hint{Record: shoal.Dot{Journal: shoal.JournalID{Device: shoal.DeviceID{5}, Nonce: 6}, Seq: 7}}}}}},
+	"node": {questions: []question{{number: 2, want: Want{Folder: shoal.FolderID{1}, Block: block.ID{2}, Node: true,
+		Hint: Hint{Record: shoal.Dot{Journal: shoal.JournalID{Device: shoal.DeviceID{5}, Nonce: 6}, Seq: 7}}}}}},
+	"report": {reports: []report{{folder: shoal.FolderID{1}, block: block.EpochRef{ID: block.ID{2}, Epoch: shoal.EpochID{3}}, sealed: [32]byte{4}}}},
 }
 
 var sourceExamples = map[string]sourceMessage{
@@ -29,7 +34,7 @@ var sourceExamples = map[string]sourceMessage{
 		{Folder: shoal.FolderID{4}, Block: block.ID{2}}}},
 }
 
-// vector is one line of testdata/messages.txt: side, name, "ok" or what the error must say, and the message in hex.
+// vector is one line of testdata/messages2.txt: side, name, "ok" or what the error must say, and the message in hex.
 type vector struct {
 	side, name, want string
 	raw              []byte
@@ -37,7 +42,7 @@ type vector struct {
 
 func vectors(t testing.TB) (out []vector) {
 	t.Helper()
-	f, err := os.Open("testdata/messages.txt")
+	f, err := os.Open("testdata/messages2.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,6 +144,7 @@ func TestEveryMessageFitsItsFrame(t *testing.T) {
 			Record: shoal.Dot{Journal: shoal.JournalID{Device: shoal.DeviceID{1}, Nonce: 1<<64 - 1}, Seq: 1<<64 - 1}, Index: 1<<32 - 1, Part: true}}
 		m.questions = append(m.questions, question{number: 1<<64 - 1 - i, want: w})
 		m.cancel = append(m.cancel, 1<<64-1-i)
+		m.reports = append(m.reports, report{folder: shoal.FolderID{1}, block: block.EpochRef{ID: block.ID{1}}})
 	}
 	if n := len(encodeFetcher(m)); n > maxFetcherFrame {
 		t.Errorf("the biggest request message has %d bytes", n)
@@ -178,10 +184,10 @@ func TestInvalidWantsAreRefused(t *testing.T) {
 		t.Error(err)
 	}
 	for name, w := range map[string]Want{
-		"no folder": {Block: good.Block, Size: 1},
-		"no block":  {Folder: good.Folder, Size: 1},
-		"empty":     {Folder: good.Folder, Block: good.Block},
-		"too big":   {Folder: good.Folder, Block: good.Block, Size: block.MaxSize + 1},
+		"no folder":         {Block: good.Block, Size: 1},
+		"no block":          {Folder: good.Folder, Size: 1},
+		"node of no record": {Folder: good.Folder, Block: good.Block, Node: true},
+		"too big":           {Folder: good.Folder, Block: good.Block, Size: block.MaxSize + 1},
 	} {
 		if err := w.Validate(); !errors.Is(err, shoal.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)

@@ -282,10 +282,11 @@ func (j *Job) Block(ref block.Ref, buf []byte) ([]byte, bool) {
 	if j.missing == nil || j.missing[ref.ID] != nil {
 		return nil, false
 	}
-	i := slices.Index(j.recipe, ref)
-	if i < 0 {
+	i := slices.IndexFunc(j.recipe, func(r block.Ref) bool { return r == ref || ref.Size == 0 && r.ID == ref.ID })
+	if i < 0 || int(j.recipe[i].Size) > len(buf) {
 		return nil, false
 	}
+	ref = j.recipe[i]
 	if j.file == nil { // being made durable, or in its place already
 		place := index.Place{Path: shoal.Path(j.temp), Offset: j.offsets[i], Size: ref.Size}
 		if data, ok := j.e.readPlace(place, ref.ID, buf); ok {

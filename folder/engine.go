@@ -67,6 +67,7 @@ type Engine struct {
 	homeless  map[shoal.Path]*index.State // of these what this disk can't hold
 	jobs      map[shoal.Path]*Job         // content being assembled, by the path that wants it
 	recent    *recentContent              // content lately moved to history, still good as a source of blocks
+	trees     refTrees                    // the reference tree that a vault asked for last
 	late      []lateFile                  // files taken away lately that somebody may still write to
 	deletions deletionGuard
 	problems  map[problemKey]Problem

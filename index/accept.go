@@ -65,7 +65,7 @@ func (tx *Tx) accept(b Batch) (Accepted, error) {
 // admitHead checks what a head says by itself and against roster and journal, and returns the journal. It writes nothing but a
 // new journal's number.
 func (tx *Tx) admitHead(raw []byte, id shoal.JournalID) (Head, *journal, error) {
-	if err := tx.requireKeys(); err != nil {
+	if err := tx.requireMember(); err != nil {
 		return Head{}, nil, err
 	}
 	h, err := DecodeHead(raw)

@@ -54,6 +54,7 @@ type Status struct {
 
 	Owed, OwedBytes int64 // paths and bytes of content that its disk still lacks
 	Exceptions      []Exception
-	Complete        bool // Applied and Exceptions tell everything; else Applied counts for nothing
-	Joining         bool // its disk may hold what is not in Received: it was not looked at as a whole yet, or the folder waits for others
+	Complete        bool    // Applied and Exceptions tell everything; else Applied counts for nothing
+	Trouble         Trouble // why a vault takes in nothing more
+	Joining         bool    // its disk may hold what is not in Received: it was not looked at as a whole yet, or the folder waits for others
 }

@@ -27,6 +27,11 @@ func (c *journalChanges) supersede(rows *rowUpdate, r ref, rec *Record) error {
 			return err
 		}
 	}
+	if rows.tx.keeping() {
+		if err := rows.tx.leave(r); err != nil {
+			return err
+		}
+	}
 	key := recordKey(r.journal, r.seq)
 	rows.tx.bucket(bRecords).Delete(key)
 	if rec == nil {

@@ -32,8 +32,11 @@ func (c *checker) fault(format string, args ...any) {
 
 // check is Check for one folder.
 func (f *Folder) check(ctx context.Context) error {
+	if f.config.Load().Keeper {
+		return f.checkKept(ctx)
+	}
 	return f.View(func(tx *Tx) error {
-		if err := tx.requireKeys(); err != nil {
+		if err := tx.requireMember(); err != nil {
 			return err
 		}
 		c := &checker{
@@ -104,7 +107,7 @@ func (c *checker) record(j *journal, at ref, s *stored, deferred bool) error {
 		if retry := c.tx.bucket(bRetries).Get(recordKey(at.journal, at.seq)) != nil; retry != s.retry && !deferred {
 			c.fault("record %s: to be tried again: %v, noted: %v", j.dot(at.seq), s.retry, retry)
 		}
-		if s.path == "" && !deferred {
+		if s.path == "" && !deferred && !c.tx.keeping() {
 			c.unknown++
 		}
 		return nil

@@ -21,7 +21,7 @@ func (tx *Tx) ApplyCuts() (Accepted, error) {
 }
 
 func (tx *Tx) applyCuts() (Accepted, error) {
-	if err := tx.requireKeys(); err != nil {
+	if err := tx.requireMember(); err != nil {
 		return Accepted{}, err
 	}
 	t, err := tx.journalTable()
@@ -117,7 +117,7 @@ func (f *finisher) void(at ref, cut shoal.Seq) error {
 	if err := f.release(h); err != nil {
 		return err
 	}
-	if old.rec == nil && old.path == "" {
+	if old.rec == nil && old.path == "" && !f.tx.keeping() {
 		if err := f.tx.countUnknown(-1); err != nil {
 			return err
 		}

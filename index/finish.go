@@ -34,7 +34,7 @@ func (tx *Tx) finishStage(id shoal.JournalID) (Accepted, error) {
 	if err != nil || s == nil {
 		return Accepted{}, err
 	}
-	if err := tx.requireKeys(); err != nil {
+	if err := tx.requireMember(); err != nil {
 		return Accepted{}, err
 	}
 	if missing, err := tx.missing(j, s); err != nil || len(missing) > 0 {

@@ -24,6 +24,10 @@ type FolderConfig struct {
 
 	// Roster returns the evaluated roster.
 	Roster func() *mesh.State
+
+	// Keeper: this is a vault, which keeps records as they travelled and has no keys; Keys is not called. Of the methods of Tx only
+	// those work that exchange journals and statuses, and those about what is Kept. It must not change in a database's life.
+	Keeper bool
 }
 
 // Folder is one folder of a database. Safe for concurrent use.

@@ -28,7 +28,7 @@ func (tx *Tx) ReadAfter(id shoal.JournalID, after shoal.Seq, maxBytes int) (Batc
 
 // readable returns a journal of which something counts here.
 func (tx *Tx) readable(id shoal.JournalID) (*journal, error) {
-	if err := tx.requireKeys(); err != nil {
+	if err := tx.requireMember(); err != nil {
 		return nil, err
 	}
 	t, err := tx.journalTable()

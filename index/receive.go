@@ -61,6 +61,10 @@ func (r *receiver) read(raw []byte) (*received, error) {
 		return nil, fmt.Errorf("record %s:%d in journal %s up to %d: %w", c.journal, c.seq, r.journal.id, r.limit, ErrMismatch)
 	}
 	in := &received{raw: raw, clear: c, s: &stored{hash: recordHash(raw), slot: c.slot}}
+	if tx.keeping() {
+		in.keep(tx, canonical)
+		return in, nil
+	}
 	if err := in.open(tx, clear, sealed, canonical); err != nil {
 		if _, ok := errors.AsType[*DamagedError](err); ok {
 			return nil, err
@@ -127,6 +131,11 @@ func (in *received) open(tx *Tx, clear, sealed []byte, canonical bool) error {
 // take makes a record the live one of its slot.
 func (r *receiver) take(in *received) error {
 	at := ref{r.journal.number, in.clear.seq}
+	if r.tx.keeping() { // first, so that nothing that both demand is let go of in between
+		if err := r.tx.enter(at, in.s); err != nil {
+			return err
+		}
+	}
 	old, err := r.superseded(in.clear.slot)
 	if err != nil {
 		return err
@@ -144,6 +153,9 @@ func (r *receiver) take(in *received) error {
 
 // report holds and reports the path of a record that was set aside, and ends that when a good one takes its place.
 func (r *receiver) report(in *received, old *liveRecord) error {
+	if r.tx.keeping() {
+		return nil
+	}
 	if old != nil && old.rec == nil && old.path == "" {
 		if err := r.tx.countUnknown(-1); err != nil {
 			return err

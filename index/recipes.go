@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/block"
 )
 
@@ -99,4 +100,15 @@ func longContents(recs []*Record, base *Base) []block.ContentID {
 	}
 	slices.SortFunc(out, block.ContentID.Compare)
 	return slices.Compact(out)
+}
+
+// RefTree returns the reference nodes of the blocks of a record's long file, in no order that matters; none when the record is not
+// here, is of no long file, or its recipe is not known here. It takes memory of the order of the recipe.
+func (tx *Tx) RefTree(d shoal.Dot) ([][]byte, error) {
+	rec, ok, err := tx.Record(d)
+	if err != nil || !ok || len(rec.Entry.RecipeParts) == 0 || rec.Entry.Recipe == nil {
+		return nil, err
+	}
+	_, nodes := block.RefTree(rec.Entry.refSet(rec.Epoch))
+	return nodes, nil
 }

@@ -216,7 +216,7 @@ func recordSeq(raw []byte) (shoal.Seq, error) {
 
 // staged returns a journal with a transfer under way.
 func (tx *Tx) staged(id shoal.JournalID) (*journal, *staging, error) {
-	if err := tx.requireKeys(); err != nil {
+	if err := tx.requireMember(); err != nil {
 		return nil, nil, err
 	}
 	t, err := tx.journalTable()
@@ -252,6 +252,9 @@ func (r *receiver) stageRecord(raw []byte, s *staging) error {
 		return r.fork(s)
 	}
 	tx.putRecord(at, in.s)
+	if tx.keeping() {
+		return r.stageKept(at, in)
+	}
 	if in.rec != nil && tx.liveInSlot(r.journal, in.clear.slot) == seqIfFirst(in.clear) {
 		e, err := r.rows.edit(in.rec.Entry.Path)
 		if err != nil {
@@ -263,6 +266,14 @@ func (r *receiver) stageRecord(raw []byte, s *staging) error {
 	}
 	tx.bucket(bDeferred).Put(recordKey(at.journal, at.seq), nil)
 	return nil
+}
+
+// stageKept is what a keeper does with a staged record: one that begins its slot hides nothing, and has its place already.
+func (r *receiver) stageKept(at ref, in *received) error {
+	if r.tx.liveInSlot(r.journal, in.clear.slot) != seqIfFirst(in.clear) {
+		r.tx.bucket(bDeferred).Put(recordKey(at.journal, at.seq), nil)
+	}
+	return r.tx.enter(at, in.s)
 }
 
 // seqIfFirst is what liveInSlot says of a record, just kept, in a slot that nothing else has.
@@ -308,6 +319,11 @@ func (r *receiver) remove(at ref) error {
 	old, err := r.live(at)
 	if err != nil {
 		return err
+	}
+	if r.tx.keeping() {
+		if err := r.tx.leave(at); err != nil {
+			return err
+		}
 	}
 	if old.rec != nil {
 		if err := r.rows.detach(at, old.rec); err != nil {

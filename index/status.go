@@ -40,7 +40,18 @@ type Standing struct {
 	Exceptions []Exception // what the disk does not show yet, and why
 	Complete   bool        // there are no more of them; more than MaxExceptions make it false
 	Joining    bool        // the disk was not looked at as a whole yet, or nothing of it is recorded because the folder still waits for others
+	Trouble    Trouble     // of a keeper
 }
+
+// Trouble says why a keeper takes in nothing more. Numbers are part of the status format and never reused.
+type Trouble uint8
+
+// The troubles of keepers.
+const (
+	TroubleNone  Trouble = 0
+	TroubleQuota Trouble = 1 // what it may keep for this mesh is used up
+	TroubleDisk  Trouble = 2 // its disk is full or failing
+)
 
 // SignStatus makes this device's statement: its frontier received and, with the exceptions, applied. It is kept as Status of the
 // own device, newer than all before.
@@ -49,7 +60,7 @@ func (tx *Tx) SignStatus(st Standing) ([]byte, error) {
 	if !tx.writable {
 		return nil, ErrReadOnly
 	}
-	if err := tx.requireKeys(); err != nil {
+	if err := tx.requireMember(); err != nil {
 		return nil, err
 	}
 	if len(exceptions) > MaxExceptions {
@@ -62,11 +73,19 @@ func (tx *Tx) SignStatus(st Standing) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	owed := sums.needs
+	if tx.keeping() {
+		kept, err := tx.Kept()
+		if err != nil {
+			return nil, err
+		}
+		owed, exceptions, complete = kept.Lacking, nil, complete && kept.Whole()
+	}
 	self := tx.config.Identity.Device()
 	m := &pb.Status{
 		Format: statusFormat, Mesh: tx.config.Mesh[:], Folder: tx.folder.id[:], Device: self[:], Database: tx.databaseNumber(),
-		Counter: counter, Received: tx.positions(), Owed: uint64(max(0, sums.needs)), OwedBytes: uint64(max(0, sums.needBytes)), Complete: complete,
-		Joining: st.Joining,
+		Counter: counter, Received: tx.positions(), Owed: uint64(max(0, owed)), OwedBytes: uint64(max(0, sums.needBytes)), Complete: complete,
+		Joining: st.Joining, Trouble: uint32(st.Trouble),
 	}
 	if complete {
 		m.Applied = m.Received
@@ -151,7 +170,7 @@ func parseStatus(raw []byte) (Status, *pb.Status, *pb.Signed, error) {
 	if err != nil {
 		return Status{}, nil, nil, err
 	}
-	s := Status{Database: m.Database, Counter: m.Counter, Owed: int64(m.Owed), OwedBytes: int64(m.OwedBytes), Complete: m.Complete, Joining: m.Joining}
+	s := Status{Database: m.Database, Counter: m.Counter, Owed: int64(m.Owed), OwedBytes: int64(m.OwedBytes), Complete: m.Complete, Joining: m.Joining, Trouble: Trouble(min(m.Trouble, 255))}
 	if m.Format != statusFormat || !fill(s.Mesh[:], m.Mesh) || !fill(s.Folder[:], m.Folder) || !fill(s.Device[:], m.Device) ||
 		s.Owed < 0 || s.OwedBytes < 0 || (len(m.Sealed) > 0 && len(m.Epoch) != len(shoal.EpochID{})) {
 		return Status{}, nil, nil, malformed("status of format %d", m.Format)

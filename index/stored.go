@@ -25,6 +25,7 @@ type stored struct {
 	raw    []byte     // not nil
 	path   shoal.Path // the path that it holds; "": not known
 	retry  bool       // for want of a key, which may come
+	odd    bool       // at a keeper: its clear part is not canonical, or belongs elsewhere
 	reason string
 }
 
@@ -35,13 +36,14 @@ const (
 	storedRoot
 	storedRaw
 	storedRetry
+	storedOdd
 )
 
 // encode puts flags and hash first: they are read most.
 func (s *stored) encode(seq shoal.Seq) []byte {
 	slot := uint64(s.slot) != uint64(seq)
 	flags := bit(s.more, storedMore) | bit(slot, storedSlot) | bit(len(s.replaces) > 0, storedReplaces) |
-		bit(s.root != [32]byte{}, storedRoot) | bit(s.raw != nil, storedRaw) | bit(s.retry, storedRetry)
+		bit(s.root != [32]byte{}, storedRoot) | bit(s.raw != nil, storedRaw) | bit(s.retry, storedRetry) | bit(s.odd, storedOdd)
 	b := append(make([]byte, 0, 80+len(s.entry)+len(s.raw)), flags)
 	b = append(b, s.hash[:]...)
 	if slot {
@@ -68,7 +70,7 @@ func (s *stored) encode(seq shoal.Seq) []byte {
 func decodeStored(data []byte, seq shoal.Seq) (*stored, error) {
 	d := decoder{data: data}
 	flags := d.byte()
-	s := &stored{more: flags&storedMore != 0, retry: flags&storedRetry != 0, slot: shoal.Slot(seq)}
+	s := &stored{more: flags&storedMore != 0, retry: flags&storedRetry != 0, odd: flags&storedOdd != 0, slot: shoal.Slot(seq)}
 	s.hash = d.array32()
 	if flags&storedSlot != 0 {
 		s.slot = shoal.Slot(d.uvarint())

@@ -32,12 +32,26 @@ const (
 	bProblems         // path, kind → problem
 	bForks            // journal → two heads
 	bRetries          // journal, seq: records that were set aside for want of a key
+
+	// Of a keeper only:
+	bUses         // block, epoch → who demands it, whether it is here
+	bLacking      // block, epoch: demanded by live records and not here
+	bIdle         // time, block, epoch: here and not demanded
+	bKept         // journal, seq, hash → since when, superseded record
+	bExpiry       // time, key of a kept or replaced record
+	bReplaced     // journal, seq → how many records of other journals replace it
+	bNodes        // hash → reference node
+	bLackingNodes // hash
+	bWork         // hash: nodes whose children do not know yet
+	bRoots        // root, journal, seq: records of long files
+	bUploaders    // device → number; number → sums
 	bucketCount
 )
 
 var bucketNames = [bucketCount]string{
 	"meta", "journals", "epochs", "records", "slots", "digests", "stage", "deferred", "mentions", "holds", "rows", "needs",
 	"conflicts", "follows", "blocks", "recipes", "statuses", "problems", "forks", "retries",
+	"uses", "lacking", "idle", "kept", "expiry", "replaced", "nodes", "lackingnodes", "work", "roots", "uploaders",
 }
 
 // Tx is one transaction on a folder. Not safe for concurrent use, and not to be used after the function that got it.
@@ -55,6 +69,7 @@ type Tx struct {
 	journals *journalTable
 	epochs   *epochTable
 	sums     *sums
+	kept     *keepSums
 
 	keys    *mesh.FolderKeys // nil until asked for, and when there are none
 	names   block.Keys       // the folder's keys that name blocks; valid when keys is not nil
@@ -96,7 +111,7 @@ func (tx *Tx) change(fn func() error) error {
 	})
 	tx.store, tx.buckets = outer, buckets
 	if err != nil {
-		tx.journals, tx.epochs, tx.sums = nil, nil, nil
+		tx.journals, tx.epochs, tx.sums, tx.kept = nil, nil, nil, nil
 		tx.writing, tx.after = writing, tx.after[:after]
 	}
 	return err
@@ -107,6 +122,10 @@ func (tx *Tx) flush() error {
 	if tx.sums != nil && tx.sums.changed {
 		tx.bucket(bMeta).Put([]byte(metaSums), tx.sums.encode())
 		tx.sums.changed = false
+	}
+	if tx.kept != nil && tx.kept.changed {
+		tx.bucket(bMeta).Put([]byte(metaKeeper), tx.kept.encode())
+		tx.kept.changed = false
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/folder"
 	"github.com/shoalmesh/shoal/index"
+	"github.com/shoalmesh/shoal/mesh"
 	"github.com/shoalmesh/shoal/node/control"
 )
 
@@ -102,6 +103,7 @@ func (n *Node) folderStatus(f *folderRun) (control.FolderStatus, []control.Probl
 			fs.State = control.StateSyncing
 		}
 		fs.CopiesMin = n.copies(tx, fs.NeedFiles == 0)
+		problems = append(problems, n.vaultTroubles(tx, fs.Name)...)
 		stored, err := tx.Problems()
 		for _, p := range stored {
 			problems = append(problems, control.Problem{Folder: fs.Name, Path: control.Path(p.Path), Kind: p.Kind, Message: p.Message, Since: time.Unix(0, p.Since)})
@@ -109,6 +111,28 @@ func (n *Node) folderStatus(f *folderRun) (control.FolderStatus, []control.Probl
 		return err
 	})
 	return fs, problems, err
+}
+
+// vaultTroubles lists the vaults that take in nothing more of a folder, by their own word.
+func (n *Node) vaultTroubles(tx *index.Tx, folder string) (out []control.Problem) {
+	for _, d := range n.others() {
+		if d.Role != mesh.RoleVault {
+			continue
+		}
+		st, ok, err := tx.Status(d.ID)
+		if err != nil || !ok || st.Trouble == index.TroubleNone {
+			continue
+		}
+		kind, why := "vault", "for a reason that this version does not know"
+		switch st.Trouble {
+		case index.TroubleQuota:
+			kind, why = "quota", "its quota is used up. Raise it there with `shoal vault quota`, or delete what is not needed"
+		case index.TroubleDisk:
+			kind, why = "disk", "its disk is full or failing"
+		}
+		out = append(out, control.Problem{Folder: folder, Kind: kind, Message: "The vault " + d.Name + " takes in nothing more: " + why + ".", Since: time.Now()})
+	}
+	return out
 }
 
 // stateNow is what a folder said of itself last, unless news came that it has not looked at yet.

@@ -205,7 +205,7 @@ func (n *Node) openDatabase() error {
 
 func (n *Node) openExchanges() {
 	n.blocks = blockexchange.New(blockexchange.Config{
-		Host: n.host, Source: blockSource{n}, Keys: n.roster.Keys, Log: n.log,
+		Host: n.host, Source: blockSource{n}, Nodes: blockSource{n}, Keys: n.roster.Keys, IsKeeper: n.isVault, Log: n.log,
 		Allow: func(dev shoal.DeviceID, _ shoal.FolderID) bool { return n.trusts(dev) },
 	})
 	n.exchange = indexexchange.New(indexexchange.Config{
@@ -324,6 +324,29 @@ func (s blockSource) Block(ctx context.Context, w blockexchange.Want, buf []byte
 		return nil, blockexchange.ErrAbsent
 	}
 	return data, nil
+}
+
+// Node makes a reference node of a long file, for a vault.
+func (s blockSource) Node(ctx context.Context, w blockexchange.Want) ([]byte, error) {
+	run := s.n.folder(w.Folder)
+	if run == nil {
+		return nil, blockexchange.ErrAbsent
+	}
+	open := run.current.Load()
+	if open == nil {
+		return nil, blockexchange.ErrAbsent
+	}
+	data, err := open.engine.RefNode(ctx, w.Hint.Record, [32]byte(w.Block))
+	if errors.Is(err, folder.ErrAbsent) {
+		return nil, blockexchange.ErrAbsent
+	}
+	return data, err
+}
+
+// isVault tells whether a device is a vault, which can't check what it serves.
+func (n *Node) isVault(dev shoal.DeviceID) bool {
+	d, known := n.roster.State().Device(dev)
+	return known && d.Role == mesh.RoleVault
 }
 
 // readBlock reads a block of a folder on this disk. The result may share buf, which has w.Size bytes.

@@ -186,6 +186,23 @@ func (s *Store) Has(ctx context.Context, k block.Key) (bool, error) {
 	return len(copies) > 0, nil
 }
 
+// Copies returns the sealed hashes of the copies of (k.Folder, k.Epoch, k.ID) that Get would look at, lowest first. It does not read them.
+func (s *Store) Copies(ctx context.Context, k block.Key) ([][32]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	k.Sealed = [32]byte{}
+	copies, err := s.lookup(k)
+	if err != nil {
+		return nil, fmt.Errorf("look for copies of block %s: %w", k.ID, err)
+	}
+	hashes := make([][32]byte, len(copies))
+	for i := range copies {
+		hashes[i] = copies[i].sealed
+	}
+	return hashes, nil
+}
+
 // maxMoves is how often Get follows a block that compaction moves while it is read.
 const maxMoves = 5
 

@@ -51,7 +51,7 @@ Begin with "shoal up" on one device; it prints what to type on the next.`,
 	add(root, groupFirst, newUp(a), newInvite(a), newStop(a))
 	add(root, groupEveryDay, newStatus(a), newWait(a), newRescan(a), newFolder(a), newDevices(a), newApprove(a), newDeny(a),
 		newConflicts(a), newResolve(a), newLog(a), newDoctor(a))
-	add(root, groupProgram, newRun(a), newService(a), newCompletion(), newVersion(a))
+	add(root, groupProgram, newVault(a), newRun(a), newService(a), newCompletion(), newVersion(a))
 	root.SetHelpCommandGroupID(groupProgram)
 	return root
 }

@@ -31,6 +31,7 @@ type Device struct {
 	Flags   []string // more flags of `up`
 	Env     []string // more of the daemon's environment; may be changed between its runs
 	Verbose bool     // the daemon says everything
+	Vault   bool     // it is a vault: it has no Dir, and Home is its data folder
 
 	mu  sync.Mutex
 	run *running // guarded by mu; nil: never started
@@ -71,9 +72,12 @@ func (d *Device) Start(more ...string) error {
 	return r.err
 }
 
-// upArgs is the command line of `shoal up`.
+// upArgs is the command line of `shoal up`, or of `shoal vault`.
 func (d *Device) upArgs(more []string) []string {
 	args := []string{"up", d.Dir, "--name", d.Name, "--no-dht", "--no-api"}
+	if d.Vault {
+		args = append([]string{"vault", "--data", d.Home}, args[2:]...)
+	}
 	if d.Listen != "" {
 		args = append(args, "--listen", d.Listen)
 	}
@@ -164,7 +168,7 @@ func (d *Device) Ready(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if len(s.Folders) == 0 {
+		if len(s.Folders) == 0 && !d.Vault {
 			return errors.New("it has no folder yet")
 		}
 		return nil
@@ -254,7 +258,11 @@ func (d *Device) Used() (cpu time.Duration, peakBytes int64) {
 
 // Join invites guest to the mesh of host, with a ticket that needs no question, and starts it.
 func Join(ctx context.Context, host, guest *Device) error {
-	invite, err := host.Invite(ctx, "--yes")
+	flags := []string{"--yes"}
+	if guest.Vault {
+		flags = append(flags, "--role", "vault")
+	}
+	invite, err := host.Invite(ctx, flags...)
 	if err != nil {
 		return err
 	}

@@ -32,6 +32,7 @@ const (
 // Server answers requests with a backend. It is safe for concurrent use; it keeps no state between requests.
 type Server struct {
 	backend Backend
+	vault   VaultBackend // of a vault, instead of all but backend.Daemon and backend.Events
 	names   names
 	log     *slog.Logger
 	mux     *http.ServeMux
@@ -44,23 +45,23 @@ func NewServer(b Backend, log *slog.Logger) (*Server, error) {
 	if err := b.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{
-		backend: b,
-		names:   names{folders: b.Folders, devices: b.Devices, pairing: b.Pairing},
-		log:     log,
-		mux:     http.NewServeMux(),
-		streams: make(chan struct{}, maxStreams),
-		deep:    make(chan struct{}, 1),
-	}
-	for _, r := range routes {
+	s := newServer(log, routes)
+	s.backend, s.names = b, names{folders: b.Folders, devices: b.Devices, pairing: b.Pairing}
+	s.mux.HandleFunc(deepPattern, s.streamDeep)
+	return s, nil
+}
+
+// newServer makes a server that has no backend yet.
+func newServer(log *slog.Logger, table []route) *Server {
+	s := &Server{log: log, mux: http.NewServeMux(), streams: make(chan struct{}, maxStreams), deep: make(chan struct{}, 1)}
+	for _, r := range table {
 		s.mux.HandleFunc(r.pattern, s.answering(r.handle))
 	}
 	s.mux.HandleFunc(eventsPattern, s.streamEvents)
-	s.mux.HandleFunc(deepPattern, s.streamDeep)
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, notFoundf("there is no %s %s", r.Method, r.URL.Path))
 	})
-	return s, nil
+	return s
 }
 
 // Handler answers the routes of docs/control-api.md. Whoever mounts it elsewhere than on the control socket decides who may ask.

@@ -4,7 +4,7 @@
 // 	protoc        v3.21.12
 // source: blockexchange/blockexchange.proto
 
-// The messages of /shoal/block/1. The page is docs/formats/block-exchange.md.
+// The messages of /shoal/block/2. The page is docs/formats/block-exchange.md.
 // Regenerate from the module's root:
 //   protoc --go_out=. --go_opt=module=github.com/shoalmesh/shoal blockexchange/blockexchange.proto
 
@@ -82,6 +82,7 @@ type FromFetcher struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Requests      []*Request             `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
 	Cancel        []uint64               `protobuf:"varint,2,rep,packed,name=cancel,proto3" json:"cancel,omitempty"` // numbers of requests whose answer is not needed any more
+	Reports       []*Report              `protobuf:"bytes,3,rep,name=reports,proto3" json:"reports,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -130,18 +131,26 @@ func (x *FromFetcher) GetCancel() []uint64 {
 	return nil
 }
 
+func (x *FromFetcher) GetReports() []*Report {
+	if x != nil {
+		return x.Reports
+	}
+	return nil
+}
+
 // Request asks for one block.
 type Request struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`  // counts up from 1 on a stream
 	Folder        []byte                 `protobuf:"bytes,2,opt,name=folder,proto3" json:"folder,omitempty"`   // 16 bytes
 	Block         []byte                 `protobuf:"bytes,3,opt,name=block,proto3" json:"block,omitempty"`     // 32 bytes
-	Size          uint32                 `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`      // of the plaintext
+	Size          uint32                 `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`      // of the plaintext; 0: not known to the fetcher, which has no keys
 	Epoch         []byte                 `protobuf:"bytes,5,opt,name=epoch,proto3" json:"epoch,omitempty"`     // 32 bytes: whose seal key is to be used
 	Journal       []byte                 `protobuf:"bytes,6,opt,name=journal,proto3" json:"journal,omitempty"` // 40 bytes, or empty: no hint
 	Seq           uint64                 `protobuf:"varint,7,opt,name=seq,proto3" json:"seq,omitempty"`        // of the hint's record
 	Index         uint32                 `protobuf:"varint,8,opt,name=index,proto3" json:"index,omitempty"`    // position in the recipe
 	Part          bool                   `protobuf:"varint,9,opt,name=part,proto3" json:"part,omitempty"`      // of the recipe itself
+	Node          bool                   `protobuf:"varint,10,opt,name=node,proto3" json:"node,omitempty"`     // a reference node is asked for: block is its hash, epoch empty
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -239,6 +248,82 @@ func (x *Request) GetPart() bool {
 	return false
 }
 
+func (x *Request) GetNode() bool {
+	if x != nil {
+		return x.Node
+	}
+	return false
+}
+
+// Report says that a copy which a vault served did not open.
+type Report struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Folder        []byte                 `protobuf:"bytes,1,opt,name=folder,proto3" json:"folder,omitempty"` // 16 bytes
+	Block         []byte                 `protobuf:"bytes,2,opt,name=block,proto3" json:"block,omitempty"`   // 32 bytes
+	Epoch         []byte                 `protobuf:"bytes,3,opt,name=epoch,proto3" json:"epoch,omitempty"`   // 32 bytes
+	Sealed        []byte                 `protobuf:"bytes,4,opt,name=sealed,proto3" json:"sealed,omitempty"` // 32 bytes: plain BLAKE3 of the copy
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Report) Reset() {
+	*x = Report{}
+	mi := &file_blockexchange_blockexchange_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Report) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Report) ProtoMessage() {}
+
+func (x *Report) ProtoReflect() protoreflect.Message {
+	mi := &file_blockexchange_blockexchange_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Report.ProtoReflect.Descriptor instead.
+func (*Report) Descriptor() ([]byte, []int) {
+	return file_blockexchange_blockexchange_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Report) GetFolder() []byte {
+	if x != nil {
+		return x.Folder
+	}
+	return nil
+}
+
+func (x *Report) GetBlock() []byte {
+	if x != nil {
+		return x.Block
+	}
+	return nil
+}
+
+func (x *Report) GetEpoch() []byte {
+	if x != nil {
+		return x.Epoch
+	}
+	return nil
+}
+
+func (x *Report) GetSealed() []byte {
+	if x != nil {
+		return x.Sealed
+	}
+	return nil
+}
+
 // FromSource is every message of the side that answers.
 type FromSource struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -250,7 +335,7 @@ type FromSource struct {
 
 func (x *FromSource) Reset() {
 	*x = FromSource{}
-	mi := &file_blockexchange_blockexchange_proto_msgTypes[2]
+	mi := &file_blockexchange_blockexchange_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -262,7 +347,7 @@ func (x *FromSource) String() string {
 func (*FromSource) ProtoMessage() {}
 
 func (x *FromSource) ProtoReflect() protoreflect.Message {
-	mi := &file_blockexchange_blockexchange_proto_msgTypes[2]
+	mi := &file_blockexchange_blockexchange_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -275,7 +360,7 @@ func (x *FromSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromSource.ProtoReflect.Descriptor instead.
 func (*FromSource) Descriptor() ([]byte, []int) {
-	return file_blockexchange_blockexchange_proto_rawDescGZIP(), []int{2}
+	return file_blockexchange_blockexchange_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *FromSource) GetAnswer() *Answer {
@@ -304,7 +389,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_blockexchange_blockexchange_proto_msgTypes[3]
+	mi := &file_blockexchange_blockexchange_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -316,7 +401,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_blockexchange_blockexchange_proto_msgTypes[3]
+	mi := &file_blockexchange_blockexchange_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -329,7 +414,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_blockexchange_blockexchange_proto_rawDescGZIP(), []int{3}
+	return file_blockexchange_blockexchange_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Answer) GetNumber() uint64 {
@@ -364,7 +449,7 @@ type Held struct {
 
 func (x *Held) Reset() {
 	*x = Held{}
-	mi := &file_blockexchange_blockexchange_proto_msgTypes[4]
+	mi := &file_blockexchange_blockexchange_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -376,7 +461,7 @@ func (x *Held) String() string {
 func (*Held) ProtoMessage() {}
 
 func (x *Held) ProtoReflect() protoreflect.Message {
-	mi := &file_blockexchange_blockexchange_proto_msgTypes[4]
+	mi := &file_blockexchange_blockexchange_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -389,7 +474,7 @@ func (x *Held) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Held.ProtoReflect.Descriptor instead.
 func (*Held) Descriptor() ([]byte, []int) {
-	return file_blockexchange_blockexchange_proto_rawDescGZIP(), []int{4}
+	return file_blockexchange_blockexchange_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Held) GetFolder() []byte {
@@ -410,10 +495,11 @@ var File_blockexchange_blockexchange_proto protoreflect.FileDescriptor
 
 const file_blockexchange_blockexchange_proto_rawDesc = "" +
 	"\n" +
-	"!blockexchange/blockexchange.proto\x12\x16shoal.blockexchange.v1\"b\n" +
+	"!blockexchange/blockexchange.proto\x12\x16shoal.blockexchange.v1\"\x9c\x01\n" +
 	"\vFromFetcher\x12;\n" +
 	"\brequests\x18\x01 \x03(\v2\x1f.shoal.blockexchange.v1.RequestR\brequests\x12\x16\n" +
-	"\x06cancel\x18\x02 \x03(\x04R\x06cancel\"\xcf\x01\n" +
+	"\x06cancel\x18\x02 \x03(\x04R\x06cancel\x128\n" +
+	"\areports\x18\x03 \x03(\v2\x1e.shoal.blockexchange.v1.ReportR\areports\"\xe3\x01\n" +
 	"\aRequest\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x16\n" +
 	"\x06folder\x18\x02 \x01(\fR\x06folder\x12\x14\n" +
@@ -423,7 +509,14 @@ const file_blockexchange_blockexchange_proto_rawDesc = "" +
 	"\ajournal\x18\x06 \x01(\fR\ajournal\x12\x10\n" +
 	"\x03seq\x18\a \x01(\x04R\x03seq\x12\x14\n" +
 	"\x05index\x18\b \x01(\rR\x05index\x12\x12\n" +
-	"\x04part\x18\t \x01(\bR\x04part\"v\n" +
+	"\x04part\x18\t \x01(\bR\x04part\x12\x12\n" +
+	"\x04node\x18\n" +
+	" \x01(\bR\x04node\"d\n" +
+	"\x06Report\x12\x16\n" +
+	"\x06folder\x18\x01 \x01(\fR\x06folder\x12\x14\n" +
+	"\x05block\x18\x02 \x01(\fR\x05block\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\fR\x05epoch\x12\x16\n" +
+	"\x06sealed\x18\x04 \x01(\fR\x06sealed\"v\n" +
 	"\n" +
 	"FromSource\x126\n" +
 	"\x06answer\x18\x01 \x01(\v2\x1e.shoal.blockexchange.v1.AnswerR\x06answer\x120\n" +
@@ -455,25 +548,27 @@ func file_blockexchange_blockexchange_proto_rawDescGZIP() []byte {
 }
 
 var file_blockexchange_blockexchange_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_blockexchange_blockexchange_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_blockexchange_blockexchange_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_blockexchange_blockexchange_proto_goTypes = []any{
 	(Status)(0),         // 0: shoal.blockexchange.v1.Status
 	(*FromFetcher)(nil), // 1: shoal.blockexchange.v1.FromFetcher
 	(*Request)(nil),     // 2: shoal.blockexchange.v1.Request
-	(*FromSource)(nil),  // 3: shoal.blockexchange.v1.FromSource
-	(*Answer)(nil),      // 4: shoal.blockexchange.v1.Answer
-	(*Held)(nil),        // 5: shoal.blockexchange.v1.Held
+	(*Report)(nil),      // 3: shoal.blockexchange.v1.Report
+	(*FromSource)(nil),  // 4: shoal.blockexchange.v1.FromSource
+	(*Answer)(nil),      // 5: shoal.blockexchange.v1.Answer
+	(*Held)(nil),        // 6: shoal.blockexchange.v1.Held
 }
 var file_blockexchange_blockexchange_proto_depIdxs = []int32{
 	2, // 0: shoal.blockexchange.v1.FromFetcher.requests:type_name -> shoal.blockexchange.v1.Request
-	4, // 1: shoal.blockexchange.v1.FromSource.answer:type_name -> shoal.blockexchange.v1.Answer
-	5, // 2: shoal.blockexchange.v1.FromSource.have:type_name -> shoal.blockexchange.v1.Held
-	0, // 3: shoal.blockexchange.v1.Answer.status:type_name -> shoal.blockexchange.v1.Status
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	3, // 1: shoal.blockexchange.v1.FromFetcher.reports:type_name -> shoal.blockexchange.v1.Report
+	5, // 2: shoal.blockexchange.v1.FromSource.answer:type_name -> shoal.blockexchange.v1.Answer
+	6, // 3: shoal.blockexchange.v1.FromSource.have:type_name -> shoal.blockexchange.v1.Held
+	0, // 4: shoal.blockexchange.v1.Answer.status:type_name -> shoal.blockexchange.v1.Status
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_blockexchange_blockexchange_proto_init() }
@@ -487,7 +582,7 @@ func file_blockexchange_blockexchange_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_blockexchange_blockexchange_proto_rawDesc), len(file_blockexchange_blockexchange_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

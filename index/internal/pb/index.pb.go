@@ -678,6 +678,7 @@ type Status struct {
 	Sealed        []byte                 `protobuf:"bytes,12,opt,name=sealed,proto3" json:"sealed,omitempty"` // Exceptions, sealed with the epoch's keys like a record's entry
 	Epoch         []byte                 `protobuf:"bytes,13,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	Joining       bool                   `protobuf:"varint,14,opt,name=joining,proto3" json:"joining,omitempty"`
+	Trouble       uint32                 `protobuf:"varint,15,opt,name=trouble,proto3" json:"trouble,omitempty"` // why a vault takes in nothing more: 1 quota, 2 its disk; 0: it does
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -808,6 +809,13 @@ func (x *Status) GetJoining() bool {
 		return x.Joining
 	}
 	return false
+}
+
+func (x *Status) GetTrouble() uint32 {
+	if x != nil {
+		return x.Trouble
+	}
+	return 0
 }
 
 type Position struct {
@@ -1026,7 +1034,7 @@ const file_index_proto_rawDesc = "" +
 	"\aHeadRef\x12\x18\n" +
 	"\ajournal\x18\x01 \x01(\fR\ajournal\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x12\n" +
-	"\x04hash\x18\x03 \x01(\fR\x04hash\"\x9b\x03\n" +
+	"\x04hash\x18\x03 \x01(\fR\x04hash\"\xb5\x03\n" +
 	"\x06Status\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x12\n" +
 	"\x04mesh\x18\x02 \x01(\fR\x04mesh\x12\x16\n" +
@@ -1043,7 +1051,8 @@ const file_index_proto_rawDesc = "" +
 	"\bcomplete\x18\v \x01(\bR\bcomplete\x12\x16\n" +
 	"\x06sealed\x18\f \x01(\fR\x06sealed\x12\x14\n" +
 	"\x05epoch\x18\r \x01(\fR\x05epoch\x12\x18\n" +
-	"\ajoining\x18\x0e \x01(\bR\ajoining\"6\n" +
+	"\ajoining\x18\x0e \x01(\bR\ajoining\x12\x18\n" +
+	"\atrouble\x18\x0f \x01(\rR\atrouble\"6\n" +
 	"\bPosition\x12\x18\n" +
 	"\ajournal\x18\x01 \x01(\fR\ajournal\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\"=\n" +

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shoalmesh/shoal/node/control"
+	"github.com/shoalmesh/shoal/node/keeper"
+)
+
+// vaultFlags are the flags of vault.
+type vaultFlags struct {
+	daemonFlags
+	data    string
+	join    string
+	minimum time.Duration
+}
+
+func newVault(a *app) *cobra.Command {
+	var f vaultFlags
+	cmd := &cobra.Command{
+		Use:   "vault",
+		Short: "Run an always-on vault: it keeps ciphertext, and can read nothing of it",
+		Long: `Runs a vault until Ctrl-C or "shoal stop". It keeps the journals and sealed blocks of
+a mesh, so that devices that are never on at the same time stay in sync, and a fire
+costs nothing. It has no keys: it sees sizes and times, no names and no contents.
+
+The first run joins a mesh with a ticket that "shoal invite --role vault" gives on an
+owner's device. --minimum-retention is how long superseded data is kept at least; it
+is fixed then.`,
+		Example: `  shoal vault --data /srv/vault --join TICKET
+  shoal vault --data /srv/vault --listen /ip4/0.0.0.0/tcp/4001
+  shoal vault status --data /srv/vault`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := f.config(a)
+			if err != nil {
+				return err
+			}
+			return a.runVault(cmd.Context(), c)
+		},
+	}
+	f.register(cmd)
+	cmd.Flags().StringVar(&f.join, "join", "", "`ticket` of the mesh to keep; - reads it from standard input")
+	cmd.Flags().DurationVar(&f.minimum, "minimum-retention", 24*time.Hour, "how long superseded data is kept at least; fixed by the first run")
+	cmd.PersistentFlags().StringVar(&f.data, "data", "", "`folder` of all that the vault keeps (default: the home)")
+	cmd.AddCommand(newVaultStatus(a, &f), newVaultTenants(a, &f), newVaultQuota(a, &f), newVaultScrub(a, &f))
+	return cmd
+}
+
+func (f *vaultFlags) config(a *app) (keeper.Config, error) {
+	d, err := f.daemonFlags.config(a)
+	if err != nil {
+		return keeper.Config{}, err
+	}
+	if d.Home, err = f.dir(a); err != nil {
+		return keeper.Config{}, err
+	}
+	up := upFlags{join: f.join}
+	join, err := up.secret(a.console.In)
+	if err != nil {
+		return keeper.Config{}, err
+	}
+	return keeper.Config{
+		Data: d.Home, Name: d.Name, Listen: d.Listen, NoMDNS: d.NoMDNS, Bootstrap: d.Bootstrap, Join: join, Minimum: f.minimum,
+		Ready: func(s control.Started) { printVaultStarted(a, s) }, Progress: d.Progress, Log: a.logger(slog.LevelInfo),
+	}, nil
+}
+
+// dir is the data folder: --data, else the home.
+func (f *vaultFlags) dir(a *app) (string, error) {
+	if f.data != "" {
+		return absolute(f.data)
+	}
+	return a.homeDir()
+}
+
+// runVault runs a vault until it ends by itself or is interrupted.
+func (a *app) runVault(ctx context.Context, c keeper.Config) error {
+	err := keeper.Run(ctx, c)
+	if ctx.Err() != nil && err == nil {
+		return nil
+	}
+	return err
+}
+
+func printVaultStarted(a *app, s control.Started) {
+	a.show(s, func() {
+		a.console.Printf("The vault runs.\n\n  %s\n", s.Device)
+		for _, addr := range s.Addresses {
+			a.console.Printf("  %s\n", addr)
+		}
+		a.console.Printf("\nCtrl-C stops it.\n")
+	})
+}
+
+// askingVault makes a command that asks the vault.
+func (f *vaultFlags) askingVault(a *app, do func(ctx context.Context, client *control.Client, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		dir, err := f.dir(a)
+		if err != nil {
+			return err
+		}
+		client, err := control.NewClient(dir, a.logger(slog.LevelWarn))
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		return do(cmd.Context(), client, args)
+	}
+}

@@ -1,0 +1,160 @@
+package keeper
+
+import (
+	"context"
+
+	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/blockexchange"
+	"github.com/shoalmesh/shoal/mesh"
+	"github.com/shoalmesh/shoal/node/settings"
+	"github.com/shoalmesh/shoal/p2p"
+)
+
+// knows is the network's gate: who is, or was, in the mesh. Those that were revoked get the roster and nothing else.
+func (k *keeper) knows(dev shoal.DeviceID) bool {
+	_, known := k.roster.State().Device(dev)
+	return known
+}
+
+// trusts tells whether a device may give and have records and blocks.
+func (k *keeper) trusts(dev shoal.DeviceID) bool {
+	s := k.roster.State()
+	return s.Admitted(dev) && s.Admitted(k.id.Device())
+}
+
+func (k *keeper) isVault(dev shoal.DeviceID) bool {
+	d, known := k.roster.State().Device(dev)
+	return known && d.Role == mesh.RoleVault
+}
+
+// name is what a device is called here. Names are sealed from vaults, so that is mostly a part of its ID.
+func (k *keeper) name(dev shoal.DeviceID) string {
+	if d, ok := k.roster.State().Device(dev); ok && d.Name != "" {
+		return d.Name
+	}
+	return dev.Short()
+}
+
+// followLinks tells the exchanges which devices are there.
+func (k *keeper) followLinks(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e, ok := <-k.host.Events():
+			if !ok {
+				return nil
+			}
+			k.linkChanged(e)
+		}
+	}
+}
+
+func (k *keeper) linkChanged(e p2p.Event) {
+	if !e.Up {
+		k.blocks.PeerDown(e.Device)
+		k.exchange.PeerDown(e.Device)
+		return
+	}
+	if k.trusts(e.Device) {
+		k.blocks.PeerUp(e.Device, k.cost(e.Device))
+		k.rememberAddresses()
+	}
+	k.exchange.PeerUp(e.Device)
+}
+
+func (k *keeper) cost(dev shoal.DeviceID) blockexchange.Cost {
+	for _, p := range k.host.Peers() {
+		if p.Device != dev {
+			continue
+		}
+		switch p.Transport {
+		case p2p.TransportLAN:
+			return blockexchange.CostLAN
+		case p2p.TransportDirect:
+			return blockexchange.CostDirect
+		}
+	}
+	return blockexchange.CostRelay
+}
+
+// setMembers tells the network whom to stay connected with, and where they were last seen.
+func (k *keeper) setMembers() {
+	known := k.settings.Get().Addresses
+	members := map[shoal.DeviceID][]string{}
+	for _, d := range k.roster.State().Devices() {
+		if d.ID == k.id.Device() || d.Revoked && d.Role != mesh.RoleOwner {
+			continue
+		}
+		addrs := append(k.host.KnownAddrs(d.ID), known[d.ID.String()]...)
+		members[d.ID] = append(addrs, k.cfg.Bootstrap...)
+	}
+	k.host.SetMembers(members)
+}
+
+// rememberAddresses saves where the others were seen, for the next start.
+func (k *keeper) rememberAddresses() {
+	seen := map[string][]string{}
+	for _, d := range k.roster.State().Devices() {
+		if a := k.host.KnownAddrs(d.ID); len(a) > 0 && !d.Revoked && d.ID != k.id.Device() {
+			seen[d.ID.String()] = a
+		}
+	}
+	if len(seen) == 0 {
+		return
+	}
+	err := k.settings.Update(func(s *settings.Settings) {
+		for dev, a := range seen {
+			s.Addresses[dev] = a
+		}
+	})
+	if err != nil {
+		k.log.Warn("save addresses", "err", err)
+	}
+}
+
+// followRoster carries out what new statements mean: members, doors, folders. The exchange applies the cuts.
+func (k *keeper) followRoster(ctx context.Context) error {
+	trusted := map[shoal.DeviceID]bool{}
+	for _, d := range k.roster.State().Devices() {
+		trusted[d.ID] = k.trusts(d.ID)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-k.rosterCh:
+		}
+		if err := k.tenant.OpenFolders(ctx); err != nil {
+			return err
+		}
+		k.exchange.NotifyRoster()
+		k.setMembers()
+		for _, d := range k.roster.State().Devices() {
+			now := k.trusts(d.ID)
+			if was, known := trusted[d.ID]; known && was != now {
+				k.host.Disconnect(d.ID) // the next link begins with the right sessions
+			}
+			trusted[d.ID] = now
+		}
+	}
+}
+
+// rosterDoor lets the exchange read and extend the roster.
+type rosterDoor struct{ k *keeper }
+
+func (d rosterDoor) Heads() []mesh.Hash               { return d.k.roster.Heads() }
+func (d rosterDoor) Has(h mesh.Hash) bool             { return d.k.roster.Has(h) }
+func (d rosterDoor) Since(heads []mesh.Hash) [][]byte { return d.k.roster.Since(heads) }
+
+func (d rosterDoor) Add(_ context.Context, raw [][]byte) error {
+	grew, err := d.k.roster.Add(raw)
+	if grew {
+		select {
+		case d.k.rosterCh <- struct{}{}:
+		default:
+		}
+		d.k.exchange.NotifyRoster()
+	}
+	return err
+}

@@ -1,0 +1,138 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/block"
+	"github.com/shoalmesh/shoal/blockexchange"
+	"github.com/shoalmesh/shoal/index"
+)
+
+// errTrouble: the store or the quota does not let anything in for now.
+var errTrouble = errors.New("the vault takes in nothing for now")
+
+// intake takes in blocks of one folder and makes them durable some at a time.
+type intake struct {
+	tenant *Tenant
+	id     shoal.FolderID
+	folder *index.Folder
+
+	mu    sync.Mutex
+	some  []index.Stored // guarded by mu; put into the store and not durable yet
+	bytes int            // guarded by mu; of them
+
+	arrived chan struct{} // depth 1: something came
+	news    bool          // set by watch: something else may be lacking
+}
+
+// take puts one block into the store, or one node into the index.
+func (in *intake) take(ctx context.Context, w blockexchange.Want, from shoal.DeviceID, sealed []byte) error {
+	t := in.tenant
+	if w.Node {
+		err := in.folder.Update(ctx, func(tx *index.Tx) error { return tx.PutNode([32]byte(w.Block), sealed) })
+		if err != nil {
+			return fmt.Errorf("keep reference node: %w", err)
+		}
+		return t.workNodes(ctx, in.folder)
+	}
+	ref := block.EpochRef{ID: w.Block, Epoch: w.Epoch}
+	if t.alreadyDoubted(in.id, ref, block.SealedHash(sealed)) {
+		return nil // the very copy that did not open; another is asked for later
+	}
+	if err := t.room(len(sealed)); err != nil {
+		return err
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	t.store.Lock()
+	err := t.cfg.Packs.Put(ctx, block.Key{Folder: in.id, Epoch: w.Epoch, ID: w.Block}, sealed)
+	t.store.Unlock()
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return t.storeFailed(err)
+	}
+	t.used.Add(int64(len(sealed)))
+	in.some = append(in.some, index.Stored{Block: ref, Bytes: len(sealed), From: from})
+	in.bytes += len(sealed)
+	if len(in.some) >= putBatch || in.bytes >= putBytes {
+		return in.flushLocked(ctx)
+	}
+	return nil
+}
+
+// flush makes what was taken in durable, and only then notes it.
+func (in *intake) flush(ctx context.Context) error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.flushLocked(ctx)
+}
+
+func (in *intake) flushLocked(ctx context.Context) error {
+	if len(in.some) == 0 {
+		return nil
+	}
+	t := in.tenant
+	t.store.Lock()
+	defer t.store.Unlock()
+	some := in.some
+	in.some, in.bytes = nil, 0
+	if err := t.cfg.Packs.Sync(context.WithoutCancel(ctx)); err != nil {
+		return t.storeFailed(err)
+	}
+	t.trouble.CompareAndSwap(uint32(index.TroubleDisk), uint32(index.TroubleNone))
+	return t.note(ctx, in.id, in.folder, some)
+}
+
+// watch flushes whenever no other block came for putPause, and ends the fetch when none came for pullWait, or for newsWait when there is news.
+// It returns when ctx ends.
+func (in *intake) watch(ctx context.Context, cancel context.CancelCauseFunc, wake chan struct{}) {
+	patience := pullWait
+	flush, give := time.NewTimer(putPause), time.NewTimer(patience)
+	defer flush.Stop()
+	defer give.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-wake:
+			in.news = true
+			patience = newsWait
+			give.Reset(patience)
+		case <-in.arrived:
+			flush.Reset(putPause)
+			give.Reset(patience)
+		case <-flush.C:
+			if err := in.flush(ctx); err != nil {
+				cancel(err)
+			}
+		case <-give.C:
+			cancel(errNothingCame)
+		}
+	}
+}
+
+// storeFailed says that the store could not be written: the disk is full, or failing.
+func (t *Tenant) storeFailed(err error) error {
+	t.setTrouble(index.TroubleDisk, err)
+	return fmt.Errorf("%w: %w", errTrouble, err)
+}
+
+// setTrouble notes why nothing is taken in, and has the status say so.
+func (t *Tenant) setTrouble(what index.Trouble, why error) {
+	if t.trouble.Swap(uint32(what)) == uint32(what) {
+		return
+	}
+	if what != index.TroubleNone {
+		t.cfg.Log.Error("nothing more is taken in", "err", why)
+	}
+	for _, id := range t.IDs() {
+		t.cfg.Changed(id)
+	}
+}

@@ -1,0 +1,171 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/block"
+	"github.com/shoalmesh/shoal/index"
+)
+
+// How what is kept is tended.
+const (
+	tendEvery    = time.Minute
+	letGoPage    = 256  // records in one transaction
+	dropPage     = 1024 // blocks in one
+	compactBelow = 0.6  // packs of which less is live are rewritten
+	scrubEvery   = 7 * 24 * time.Hour
+)
+
+// ErrQuota: what may be kept for this mesh is used up.
+var ErrQuota = errors.New("the quota is used up")
+
+// tend looks at the clock, lets go of what has expired, and scrubs, until ctx ends. It returns errors of the index only.
+func (t *Tenant) tend(ctx context.Context) error {
+	for {
+		if err := t.Tend(ctx); err != nil {
+			return err
+		}
+		timer := time.NewTimer(tendEvery)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-t.scrubs.asked():
+		case <-timer.C:
+		}
+		timer.Stop()
+		if t.scrubDue() {
+			if err := t.Scrub(ctx); err != nil && ctx.Err() == nil {
+				t.cfg.Log.Error("scrub", "err", err)
+			}
+		}
+	}
+}
+
+// Tend does once what is done every minute. Run does it; tests may.
+func (t *Tenant) Tend(ctx context.Context) error {
+	if err := t.measure(); err != nil {
+		return err
+	}
+	may, jumped, err := t.guard.Look()
+	if jumped != 0 {
+		t.cfg.Log.Warn("the clock has jumped: nothing is deleted for a day", "by", jumped)
+	}
+	if err != nil {
+		t.cfg.Log.Error("save settings", "err", err)
+	}
+	if !may {
+		return nil
+	}
+	dropped := 0
+	for _, id := range t.IDs() {
+		n, err := t.letGo(ctx, id)
+		if errors.Is(err, errTrouble) || ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("let go in folder %s: %w", id, err)
+		}
+		dropped += n
+	}
+	if dropped == 0 {
+		return nil
+	}
+	t.cfg.Log.Info("let go of blocks", "blocks", dropped)
+	if _, err := t.cfg.Packs.Compact(ctx, compactBelow); err != nil && ctx.Err() == nil {
+		t.cfg.Log.Error("compact packs", "err", err)
+	}
+	return t.measure()
+}
+
+// letGo ends the keeping of what has expired in a folder, and deletes the blocks that nothing demands any more.
+func (t *Tenant) letGo(ctx context.Context, id shoal.FolderID) (dropped int, err error) {
+	f := t.index(id)
+	now := t.cfg.Clock()
+	policy := t.cfg.Settings.Get().Policy
+	before := now.Add(-policy.At(now))
+	for more := true; more; {
+		if err := f.Update(ctx, func(tx *index.Tx) (err error) {
+			more, err = tx.LetGo(before, letGoPage)
+			return err
+		}); err != nil {
+			return 0, err
+		}
+	}
+	if err := t.workNodes(ctx, f); err != nil {
+		return 0, err
+	}
+	for {
+		n, err := t.drop(ctx, id, f, before)
+		dropped += n
+		if err != nil || n < dropPage {
+			return dropped, err
+		}
+	}
+}
+
+// drop deletes a page of blocks. Nothing is put meanwhile, so that what is deleted is what was chosen.
+func (t *Tenant) drop(ctx context.Context, id shoal.FolderID, f *index.Folder, before time.Time) (int, error) {
+	t.store.Lock()
+	defer t.store.Unlock()
+	var refs []block.EpochRef
+	if err := f.Update(ctx, func(tx *index.Tx) (err error) {
+		refs, err = tx.BeginDrop(before, dropPage)
+		return err
+	}); err != nil || len(refs) == 0 {
+		return 0, err
+	}
+	for _, r := range refs {
+		if err := t.cfg.Packs.Delete(ctx, block.Key{Folder: id, Epoch: r.Epoch, ID: r.ID}); err != nil {
+			return 0, t.storeFailed(err)
+		}
+	}
+	if err := t.cfg.Packs.Sync(ctx); err != nil {
+		return 0, t.storeFailed(err)
+	}
+	if err := f.Update(ctx, func(tx *index.Tx) error { return tx.EndDrop(refs) }); err != nil {
+		return 0, err
+	}
+	t.mu.Lock()
+	for _, r := range refs {
+		delete(t.doubts, doubtKey{id, r})
+	}
+	t.mu.Unlock()
+	return len(refs), nil
+}
+
+// measure counts what is kept.
+func (t *Tenant) measure() error {
+	total := int64(0)
+	for _, id := range t.IDs() {
+		if err := t.index(id).View(func(tx *index.Tx) error {
+			k, err := tx.Kept()
+			total += k.Bytes()
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	t.used.Store(total)
+	if q := t.cfg.Settings.Get().Quota; index.Trouble(t.trouble.Load()) == index.TroubleQuota && (q == 0 || total < q) {
+		t.setTrouble(index.TroubleNone, nil)
+		for _, id := range t.IDs() {
+			t.RecordsCame(id)
+		}
+	}
+	return nil
+}
+
+// room refuses when the quota does not allow so many bytes more.
+func (t *Tenant) room(bytes int) error {
+	q := t.cfg.Settings.Get().Quota
+	if q == 0 || t.used.Load()+int64(bytes) <= q {
+		return nil
+	}
+	t.setTrouble(index.TroubleQuota, ErrQuota)
+	return fmt.Errorf("%w: %w", errTrouble, ErrQuota)
+}
