@@ -49,6 +49,9 @@ type Config struct {
 	// Holds is told of blocks that can be read here from now on: those of a content put in its place, the parts of a recipe. It must be safe for
 	// concurrent use; nil for nobody.
 	Holds func([]block.ID)
+	// NewestFirst fetches, of what a plan finds to fetch at once, what was modified last first, instead of in the order of the tree: for a folder that
+	// fills again and is worked in meanwhile.
+	NewestFirst bool
 	// MinFree is the space, in bytes, that is never used up; default a fiftieth of the disk, at most 64 MiB.
 	MinFree int64
 }

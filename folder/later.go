@@ -150,3 +150,8 @@ func sortNeeds(list []need) {
 		return cmp.Or(shoal.ComparePaths(a.item.Path, b.item.Path))
 	})
 }
+
+// sortNewest puts first what was modified last.
+func sortNewest(jobs []*Job) {
+	slices.SortStableFunc(jobs, func(a, b *Job) int { return cmp.Compare(b.want.MTime, a.want.MTime) })
+}

@@ -95,7 +95,11 @@ func (e *Engine) Plan(ctx context.Context, after shoal.Path) (*Work, error) {
 			planned[op.Path] = true
 			w.ops = append(w.ops, it)
 		}
-		return e.findJobs(w, needs, planned)
+		err = e.findJobs(w, needs, planned)
+		if e.NewestFirst {
+			sortNewest(w.Jobs)
+		}
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("plan: %w", err)

@@ -34,6 +34,8 @@ var (
 	ErrUnknown = errors.New("unknown to the mesh")
 	// ErrExists: the device is in the mesh already, or was revoked from it.
 	ErrExists = errors.New("already known to the mesh")
+	// ErrOtherRoot: the mesh has another root; the words are those of another mesh.
+	ErrOtherRoot = errors.New("the root of another mesh")
 	// ErrNoKey: no key of that folder can be opened (yet): no envelope for this device has arrived.
 	ErrNoKey = errors.New("no key")
 )

@@ -21,10 +21,11 @@ type Config struct {
 	NoMDNS     bool
 	Bootstrap  []string // multiaddrs with /p2p/ where members may be found
 
-	Join        string // code or ticket of the mesh to join; empty: none
-	AutoAdmit   bool   // admit one holder of the printed ticket as member
-	RecoveryOut string // file for the recovery phrase, absolute; empty: none
-	Service     bool   // no first-run steps
+	Join        string   // code or ticket of the mesh to join; empty: none
+	Recover     *Recover // bring a mesh back from its phrase; nil: do not
+	AutoAdmit   bool     // admit one holder of the printed ticket as member
+	RecoveryOut string   // file for the recovery phrase, absolute; empty: none
+	Service     bool     // no first-run steps
 
 	// Ready is called once, when the device runs.
 	Ready func(control.Started)

@@ -150,10 +150,11 @@ func (f *folderRun) newEngine(fsys *disk.OS) (*folder.Engine, error) {
 	bk := blockKeys(keys)
 	return folder.New(folder.Config{
 		Index: f.index, FS: fsys, Keys: &bk, Self: f.node.self(), Now: time.Now, Log: f.log, Workers: runtime.GOMAXPROCS(0),
-		Access:   f.access,
-		Happened: f.happened,
-		Changed:  func() { f.node.exchange.Notify(f.id) },
-		Cached:   func(id block.ID) ([]byte, bool) { return f.node.small.get(smallKey{f.id, id}) },
+		NewestFirst: f.node.recovery != nil,
+		Access:      f.access,
+		Happened:    f.happened,
+		Changed:     func() { f.node.exchange.Notify(f.id) },
+		Cached:      func(id block.ID) ([]byte, bool) { return f.node.small.get(smallKey{f.id, id}) },
 		Holds: func(ids []block.ID) {
 			f.node.small.drop(f.id, ids)
 			f.node.blocks.NowHave(f.id, ids)

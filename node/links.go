@@ -143,7 +143,11 @@ func (n *Node) announce(seen map[shoal.DeviceID]bool) {
 		seen[d.ID] = d.Revoked
 		switch {
 		case !known && !d.Revoked:
-			n.event(control.Event{Kind: control.EventAdmitted, Device: d.Name, Message: "is in the mesh as " + d.Role.String() + "."})
+			how := "is in the mesh as " + d.Role.String() + "."
+			if d.AdmittedBy == n.root() {
+				how = "was let into the mesh as " + d.Role.String() + " with the recovery phrase. If that was not you, put it out: shoal devices revoke"
+			}
+			n.event(control.Event{Kind: control.EventAdmitted, Device: d.Name, Message: how})
 		case d.Revoked && !revoked:
 			n.event(control.Event{Kind: control.EventRevoked, Device: d.Name, Message: "was put out of the mesh."})
 		}

@@ -52,9 +52,11 @@ type Node struct {
 	stop    context.CancelFunc
 	traffic trafficMeter
 	duties  duties
-	created bool                  // this run made the mesh
-	joining bool                  // this run joined one
-	fatal   atomic.Pointer[error] // why the device had to end
+	created bool // this run made the mesh
+	joining bool // this run joined one
+
+	recovery *recovery             // this run brought one back; nil: it did not. Its fields belong to finishRecovery
+	fatal    atomic.Pointer[error] // why the device had to end
 
 	mu       sync.Mutex
 	folders  map[shoal.FolderID]*folderRun // guarded by mu
@@ -79,7 +81,7 @@ func Run(ctx context.Context, c Config) error {
 		if err := moveAside(c.file(databaseFile), err, c.Log); err != nil {
 			return err
 		}
-		c.Join, c.Ready = "", func(control.Started) {}
+		c.Join, c.Recover, c.Ready = "", nil, func(control.Started) {}
 	}
 }
 
@@ -148,6 +150,10 @@ func (n *Node) open(ctx context.Context) (err error) {
 	switch {
 	case fresh && n.cfg.Join != "":
 		err = n.join(ctx)
+	case fresh && n.cfg.Recover != nil:
+		err = n.recover(ctx)
+	case n.cfg.Recover != nil:
+		err = n.recoverKeys()
 	case fresh:
 		err = n.create()
 	case n.cfg.Join != "":
@@ -235,6 +241,7 @@ func (n *Node) run(ctx context.Context) error {
 	}
 	n.host.SetMesh(n.roster.State().Mesh())
 	n.host.SetAdmitter(n.admit)
+	n.host.ServeRecovery(recoveryDoor{n})
 
 	g := newGroup(ctx)
 	folderCtx, stopFolders := context.WithCancel(g.ctx)
@@ -250,6 +257,7 @@ func (n *Node) run(ctx context.Context) error {
 	}
 	n.setMembers()
 	g.run("first steps", n.firstSteps)
+	g.run("recovery", n.finishRecovery)
 	err = g.wait()
 	stopFolders()
 	n.runs.Wait()

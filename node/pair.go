@@ -136,13 +136,19 @@ func readWelcome(raw []byte) (welcome, *mesh.Roster, error) {
 	if err := json.Unmarshal(raw, &w); err != nil {
 		return w, nil, fmt.Errorf("read what the inviter gave: %w", err)
 	}
+	r, err := readRoster(w.Statements)
+	return w, r, err
+}
+
+// readRoster reads a roster that another device gave.
+func readRoster(statements [][]byte) (*mesh.Roster, error) {
 	r := mesh.NewRoster()
-	for _, st := range w.Statements {
+	for _, st := range statements {
 		if _, err := r.Add(st); err != nil {
-			return w, nil, fmt.Errorf("read the roster: %w", err)
+			return nil, fmt.Errorf("read the roster: %w", err)
 		}
 	}
-	return w, r, nil
+	return r, nil
 }
 
 func (n *Node) takeFirstFolder(w welcome, dir string) error {

@@ -15,7 +15,8 @@
 //
 // # Laws
 //
-//   - Whoever the gate refuses gets no stream but /shoal/pair/1, and that only while an invite is open.
+//   - Whoever the gate refuses gets no stream but /shoal/pair/1, and that only while an invite is open; and /shoal/recover/1 where
+//     recovery is served, which tells nothing without the proof of the root's key.
 //   - Every device has at most one link, whoever dialed first: the device with the lower ID decides which connection
 //     stays. So two devices that dial each other at once see one Up event each.
 //   - Handlers run only while the other side is up, streams are opened only over the link, and a lost link ends them all.
@@ -40,9 +41,10 @@
 //   - link.go, links.go, dial.go, members.go: one link per device, and staying connected;
 //   - traffic.go, frame.go, events.go, types.go: streams, frames and events;
 //   - pair.go, pairserve.go, join.go, messages.go: pairing, the inviter's and the guest's side;
+//   - recover.go, recoveraddr.go, recoverserve.go, recoverwire.go: recovery, the new device's and the peer's side;
 //   - internal/address, internal/redial, internal/invite: the pure parts: addresses and their records, when to dial whom, tickets,
 //     codes and proofs;
 //   - internal/mdns, internal/neighbours: finding each other on the local network and on this machine.
 //
-// Formats: docs/formats/pairing.md.
+// Formats: docs/formats/pairing.md, docs/formats/recover.md.
 package p2p

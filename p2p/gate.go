@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/libp2p/go-libp2p/core/connmgr"
 	"github.com/libp2p/go-libp2p/core/control"
@@ -18,6 +19,8 @@ import (
 type gater struct {
 	admits   func(shoal.DeviceID) bool // the owner's gate
 	inviting func() bool               // an invite is open, so strangers may come as guests
+
+	recovering atomic.Bool // strangers may come to prove that they hold the root
 
 	mu      sync.Mutex             // guards joining
 	joining map[shoal.DeviceID]int // devices that this host is joining through now
@@ -63,7 +66,7 @@ func (g *gater) InterceptSecured(dir network.Direction, p peer.ID, _ network.Con
 		return g.InterceptPeerDial(p)
 	}
 	dev, ok := address.FromPeer(p)
-	return ok && (g.admits(dev) || g.inviting())
+	return ok && (g.admits(dev) || g.inviting() || g.recovering.Load())
 }
 
 // InterceptUpgraded has nothing to add.

@@ -14,6 +14,8 @@ const (
 	idleWait = 15 * time.Second
 	// maxGuests bounds the connections of devices that the gate does not admit: whoever pairs needs one.
 	maxGuests = 8
+	// maxStrangers is how many of them may come while no invite is open: whoever recovers needs one.
+	maxStrangers = 4
 )
 
 // idleConns closes inbound connections that are good for nothing: somebody who passes the gate, or comes as a guest,
@@ -40,7 +42,11 @@ func (c *idleConns) notifiee(h *Host) network.Notifiee {
 			dev, ok := address.FromPeer(conn.RemotePeer())
 			guest := !ok || !h.cfg.Gate(dev)
 			used := func() bool { return h.links.on(conn) != nil }
-			if !c.watch(conn, guest, used) {
+			room := maxStrangers
+			if h.pairs.Open() {
+				room = maxGuests
+			}
+			if !c.watch(conn, guest, room, used) {
 				_ = conn.Close()
 			}
 		},
@@ -48,11 +54,11 @@ func (c *idleConns) notifiee(h *Host) network.Notifiee {
 	}
 }
 
-// watch closes conn after idleWait unless it is used then. False: there are too many guests.
-func (c *idleConns) watch(conn network.Conn, guest bool, used func() bool) bool {
+// watch closes conn after idleWait unless it is used then. False: it is a guest, and there is room for no more.
+func (c *idleConns) watch(conn network.Conn, guest bool, room int, used func() bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ended || guest && len(c.guests) >= maxGuests {
+	if c.ended || guest && len(c.guests) >= room {
 		return false
 	}
 	if guest {

@@ -84,7 +84,7 @@ func newResources(l Limits) (network.ResourceManager, error) {
 			Streams: rcmgr.LimitVal(2 * l.StreamsPerPeer), StreamsInbound: rcmgr.LimitVal(l.StreamsPerPeer), StreamsOutbound: rcmgr.LimitVal(l.StreamsPerPeer),
 			Memory: rcmgr.LimitVal64(l.Memory / 4),
 		},
-		ProtocolPeer: map[protocol.ID]rcmgr.ResourceLimits{pairProtocol: few, linkProtocol: few},
+		ProtocolPeer: map[protocol.ID]rcmgr.ResourceLimits{pairProtocol: few, linkProtocol: few, recoverProtocol: few},
 	}
 	perAddress := max(8, l.PendingConns/8)
 	here4, here6 := netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")

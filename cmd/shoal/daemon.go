@@ -24,10 +24,11 @@ type daemonConfig struct {
 	NoDHT      bool
 	Bootstrap  []string
 
-	Join        string // code or ticket of the mesh to join; empty: none
-	AutoAdmit   bool   // admit one holder of the ticket as member
-	RecoveryOut string // file for the recovery phrase, absolute; empty: none
-	Service     bool   // no first-run steps
+	Join        string        // code or ticket of the mesh to join; empty: none
+	Recover     *node.Recover // bring a mesh back from its phrase; nil: do not
+	AutoAdmit   bool          // admit one holder of the ticket as member
+	RecoveryOut string        // file for the recovery phrase, absolute; empty: none
+	Service     bool          // no first-run steps
 
 	// Ready is called once, when the device runs.
 	Ready func(control.Started)
@@ -60,7 +61,7 @@ var runDaemon daemonFunc = func(ctx context.Context, c daemonConfig) (err error)
 	}
 	return node.Run(ctx, node.Config{
 		Home: c.Home, Dir: c.Dir, DefaultDir: c.DefaultDir, Name: c.Name, Listen: c.Listen, NoMDNS: c.NoMDNS, Bootstrap: c.Bootstrap,
-		Join: c.Join, AutoAdmit: c.AutoAdmit, RecoveryOut: c.RecoveryOut, Service: c.Service,
+		Join: c.Join, Recover: c.Recover, AutoAdmit: c.AutoAdmit, RecoveryOut: c.RecoveryOut, Service: c.Service,
 		Ready: c.Ready, ShowPhrase: c.ShowPhrase, Ask: c.Ask, Progress: c.Progress, Log: c.Log,
 	})
 }

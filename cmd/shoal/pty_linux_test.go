@@ -210,3 +210,45 @@ func TestWatchShowsStatusAgainWhenItChanged(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 }
+
+func TestRecoverAsksForTheWordsAndDoesNotShowThem(t *testing.T) {
+	p := sitDown(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	end := p.starts(ctx, "recover", "--vault", "192.0.2.7:4001", t.TempDir(), "--home", t.TempDir())
+	const question = "(they are not shown): "
+	p.reads(question)
+	p.types(strings.Repeat("ability ", 2) + "abilitie " + strings.Repeat("ability ", 21))
+	shown := p.reads(question)
+	if !strings.Contains(shown, "word 3 is not in the word list") || strings.Contains(shown, "abilit") {
+		t.Errorf("after a wrong word the terminal shows %q", shown)
+	}
+	p.types(strings.Repeat("abandon ", 23) + "art")
+	if shown = p.reads("Shoal runs"); strings.Contains(shown, "abandon") {
+		t.Errorf("the words are shown: %q", shown)
+	}
+	cancel()
+	if code := end(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestTerminalIsAsBeforeWhenRecoverIsInterrupted(t *testing.T) {
+	p := sitDown(t)
+	before, err := unix.IoctlGetTermios(int(p.tty.Fd()), unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	end := p.starts(ctx, "recover", t.TempDir(), "--home", t.TempDir())
+	p.reads("(they are not shown): ")
+	cancel()
+	if code := end(); code == 0 {
+		t.Error("an interrupted recovery ends with exit code 0")
+	}
+	after, err := unix.IoctlGetTermios(int(p.tty.Fd()), unix.TCGETS)
+	if err != nil || after.Lflag != before.Lflag {
+		t.Errorf("flags of the terminal: %x, were %x, %v", after.Lflag, before.Lflag, err)
+	}
+	p.types("") // lets the reader go
+}

@@ -48,7 +48,7 @@ Begin with "shoal up" on one device; it prints what to type on the next.`,
 		&cobra.Group{ID: groupFirst, Title: "First five minutes:"},
 		&cobra.Group{ID: groupEveryDay, Title: "Every day:"},
 		&cobra.Group{ID: groupProgram, Title: "The program itself:"})
-	add(root, groupFirst, newUp(a), newInvite(a), newStop(a))
+	add(root, groupFirst, newUp(a), newInvite(a), newRecover(a), newStop(a))
 	add(root, groupEveryDay, newStatus(a), newWait(a), newRescan(a), newFolder(a), newDevices(a), newApprove(a), newDeny(a),
 		newConflicts(a), newResolve(a), newLog(a), newDoctor(a))
 	add(root, groupProgram, newVault(a), newRun(a), newService(a), newCompletion(), newVersion(a))

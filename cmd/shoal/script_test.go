@@ -221,6 +221,9 @@ func pretendDaemon(ctx context.Context, c daemonConfig) error {
 	if c.Join != "" {
 		c.Progress("joining with " + c.Join)
 	}
+	if c.Recover != nil {
+		c.Progress("recovering from " + c.Recover.Vault)
+	}
 	d := controltest.New(dir)
 	asked := make(chan error, 1)
 	err := d.Serve(ctx, c.Home, func() {

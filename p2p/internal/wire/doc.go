@@ -2,4 +2,4 @@
 // the border, and validated there.
 package wire
 
-//go:generate protoc --go_out=. --go_opt=paths=source_relative wire.proto
+//go:generate protoc --go_out=. --go_opt=paths=source_relative wire.proto recover.proto

@@ -42,7 +42,13 @@ var examples = map[string]proto.Message{
 // A change of the .proto that changes bytes on the wire fails here.
 func TestGoldenMessages(t *testing.T) {
 	t.Parallel()
-	file, err := os.Open("testdata/messages.txt")
+	checkGolden(t, "testdata/messages.txt", examples)
+}
+
+// checkGolden compares a file of vectors with the examples that it names.
+func checkGolden(t *testing.T, path string, examples map[string]proto.Message) {
+	t.Helper()
+	file, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,6 +84,12 @@ func TestGoldenMessages(t *testing.T) {
 
 func TestEveryKindHasAnExample(t *testing.T) {
 	t.Parallel()
+	checkKinds(t, examples, &Link{}, &Pair{})
+}
+
+// checkKinds tells which kinds of some messages have no example.
+func checkKinds(t *testing.T, examples map[string]proto.Message, messages ...proto.Message) {
+	t.Helper()
 	have := make(map[protoreflect.FullName]bool)
 	for _, m := range examples {
 		r := m.ProtoReflect()
@@ -85,7 +97,7 @@ func TestEveryKindHasAnExample(t *testing.T) {
 			have[r.WhichOneof(o.Get(0)).FullName()] = true
 		}
 	}
-	for _, m := range []proto.Message{&Link{}, &Pair{}} {
+	for _, m := range messages {
 		fields := m.ProtoReflect().Descriptor().Fields()
 		for i := range fields.Len() {
 			if name := fields.Get(i).FullName(); !have[name] {

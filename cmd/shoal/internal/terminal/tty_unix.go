@@ -25,3 +25,18 @@ func width(f *os.File) int {
 	}
 	return int(size.Col)
 }
+
+// hideInput keeps what is typed from being shown until restore is called.
+func hideInput(f *os.File) (restore func(), err error) {
+	before, err := unix.IoctlGetTermios(int(f.Fd()), getTermios)
+	if err != nil {
+		return nil, err
+	}
+	hidden := *before
+	hidden.Lflag &^= unix.ECHO
+	hidden.Lflag |= unix.ECHONL | unix.ICANON | unix.ISIG
+	if err := unix.IoctlSetTermios(int(f.Fd()), setTermios, &hidden); err != nil {
+		return nil, err
+	}
+	return func() { _ = unix.IoctlSetTermios(int(f.Fd()), setTermios, before) }, nil
+}

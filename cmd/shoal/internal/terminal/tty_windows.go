@@ -30,3 +30,17 @@ func width(f *os.File) int {
 	}
 	return int(info.Window.Right-info.Window.Left) + 1
 }
+
+// hideInput keeps what is typed from being shown until restore is called.
+func hideInput(f *os.File) (restore func(), err error) {
+	var before uint32
+	handle := windows.Handle(f.Fd())
+	if err := windows.GetConsoleMode(handle, &before); err != nil {
+		return nil, err
+	}
+	hidden := before&^windows.ENABLE_ECHO_INPUT | windows.ENABLE_LINE_INPUT | windows.ENABLE_PROCESSED_INPUT
+	if err := windows.SetConsoleMode(handle, hidden); err != nil {
+		return nil, err
+	}
+	return func() { _ = windows.SetConsoleMode(handle, before) }, nil
+}
