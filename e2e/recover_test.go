@@ -203,3 +203,34 @@ func TestWrongWordsAndAddressesAreExplained(t *testing.T) {
 		t.Error(r)
 	}
 }
+
+// A vault that holds only ciphertext is enough, beside the words.
+func TestTheWordsAndAVaultBringEverythingBack(t *testing.T) {
+	t.Parallel()
+	a, v := newDevice(t, "anna"), newVault(t, "vera")
+	paper := filepath.Join(tempDir(t), "words")
+	a.up(t, "--recovery-out", paper)
+	join(t, a, v)
+	check(t, lab.SmallFiles(a.path("many"), 200, 0, 9000, 1))
+	check(t, lab.RandomFile(a.path("long"), 20<<20, 2)) // its blocks stand in a tree of reference nodes
+	a.at(t).write("café/überall", "von anna")
+	a.at(t).symlink("long", "link")
+	a.wait(t)
+	want := a.tree(t)
+	words, err := os.ReadFile(paper)
+	check(t, err)
+	check(t, a.Kill())
+	check(t, os.RemoveAll(a.Home))
+	check(t, os.RemoveAll(a.Dir))
+
+	f := fire{left: v, words: strings.TrimSpace(string(words)), tree: want}
+	d := newDevice(t, "dora")
+	r := f.recover(t, d, f.words, "--vault", f.address(), "--once")
+	if r.Code != 0 {
+		t.Fatal(r)
+	}
+	if diff := d.tree(t).Diff(f.tree); len(diff) > 0 {
+		t.Errorf("the tree is not what it was:\n%s", strings.Join(diff, "\n"))
+	}
+	hidesWords(t, f.words, d, r)
+}

@@ -241,7 +241,7 @@ func (n *Node) run(ctx context.Context) error {
 	}
 	n.host.SetMesh(n.roster.State().Mesh())
 	n.host.SetAdmitter(n.admit)
-	n.host.ServeRecovery(recoveryDoor{n})
+	n.host.ServeRecovery(rosterfile.RecoveryDoor{Store: n.roster, Grew: n.rosterGrew})
 
 	g := newGroup(ctx)
 	folderCtx, stopFolders := context.WithCancel(g.ctx)

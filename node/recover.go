@@ -230,25 +230,3 @@ func recoverError(err error) error {
 	}
 	return fmt.Errorf("recover: %w", err)
 }
-
-// recoveryDoor lets the holder of the words get this mesh's roster, and take part.
-type recoveryDoor struct{ n *Node }
-
-var _ p2p.RecoverySource = recoveryDoor{}
-
-func (d recoveryDoor) Roster(root shoal.DeviceID) (statements [][]byte, known bool) {
-	d.n.roster.View(func(r *mesh.Roster) {
-		if known = r.Root() == root; known {
-			statements = r.Statements()
-		}
-	})
-	return statements, known
-}
-
-func (d recoveryDoor) Take(_ context.Context, _ shoal.DeviceID, statements [][]byte) error {
-	grew, err := d.n.roster.Add(statements)
-	if grew {
-		d.n.rosterGrew()
-	}
-	return err
-}

@@ -174,6 +174,7 @@ func (k *keeper) run(ctx context.Context) error {
 		return err
 	}
 	k.host.SetMesh(k.roster.State().Mesh())
+	k.host.ServeRecovery(rosterfile.RecoveryDoor{Store: k.roster, Grew: k.rosterGrew})
 	g := newGroup(ctx)
 	g.run("network", k.host.Run)
 	g.run("block exchange", k.blocks.Run)

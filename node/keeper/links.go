@@ -150,11 +150,15 @@ func (d rosterDoor) Since(heads []mesh.Hash) [][]byte { return d.k.roster.Since(
 func (d rosterDoor) Add(_ context.Context, raw [][]byte) error {
 	grew, err := d.k.roster.Add(raw)
 	if grew {
-		select {
-		case d.k.rosterCh <- struct{}{}:
-		default:
-		}
-		d.k.exchange.NotifyRoster()
+		d.k.rosterGrew()
 	}
 	return err
+}
+
+func (k *keeper) rosterGrew() {
+	select {
+	case k.rosterCh <- struct{}{}:
+	default:
+	}
+	k.exchange.NotifyRoster()
 }
