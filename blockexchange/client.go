@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -110,7 +111,20 @@ func (x *Exchange) converse(ctx context.Context, l *link, s p2p.Stream) error {
 	g, gctx := errgroup.WithContext(ctx)
 	unblock := context.AfterFunc(gctx, func() { s.Reset() })
 	g.Go(func() error { return x.writeRequests(gctx, c) })
-	g.Go(func() error { return x.readAnswers(l.peer, c) })
+	opening := make(chan sealedBlock)
+	g.Go(func() error {
+		defer close(opening)
+		return x.readAnswers(l.peer, c, opening)
+	})
+	for range openersPerPeer {
+		g.Go(func() error {
+			for b := range opening {
+				x.open(l.peer, b.want, b.sealed)
+				sealedBuffers.put(b.sealed)
+			}
+			return nil
+		})
+	}
 	err := g.Wait()
 	unblock()
 
@@ -188,9 +202,21 @@ func (x *Exchange) writeRequests(ctx context.Context, c *conn) error {
 	}
 }
 
-func (x *Exchange) readAnswers(dev shoal.DeviceID, c *conn) error {
+// Opening a big block takes longer than reading it: others do that while the reader goes on. Each holds one.
+const (
+	openersPerPeer = 2
+	openedBeside   = 64 << 10 // a plaintext of more bytes is; smaller ones are opened sooner than handed over
+)
+
+// sealedBlock is a block that was read, in a buffer of sealedBuffers.
+type sealedBlock struct {
+	want   Want
+	sealed []byte
+}
+
+func (x *Exchange) readAnswers(dev shoal.DeviceID, c *conn, opening chan<- sealedBlock) error {
 	r := bufio.NewReaderSize(c.stream, 64<<10)
-	var sealed []byte
+	var small []byte
 	for {
 		raw, err := p2p.ReadFrame(r, maxSourceFrame)
 		if err != nil {
@@ -206,14 +232,32 @@ func (x *Exchange) readAnswers(dev shoal.DeviceID, c *conn) error {
 		if m.answer == nil {
 			continue
 		}
-		if sealed, err = x.readAnswer(dev, c, r, m.answer, sealed); err != nil {
+		w, ok, err := x.takeAnswer(dev, c, m.answer)
+		if err != nil {
 			return err
 		}
+		if !ok {
+			continue
+		}
+		if w.Size > openedBeside {
+			sealed := slices.Grow(sealedBuffers.get(w.Size), m.answer.size)[:m.answer.size]
+			if err := x.readSealed(dev, r, sealed); err != nil {
+				sealedBuffers.put(sealed)
+				return fmt.Errorf("read sealed block: %w", err)
+			}
+			opening <- sealedBlock{w, sealed} // they take it as long as this goroutine runs
+			continue
+		}
+		small = slices.Grow(small[:0], m.answer.size)[:m.answer.size]
+		if err := x.readSealed(dev, r, small); err != nil {
+			return fmt.Errorf("read sealed block: %w", err)
+		}
+		x.open(dev, w, small)
 	}
 }
 
-// readAnswer takes in one answer. buf is used for the sealed block, and comes back, perhaps bigger.
-func (x *Exchange) readAnswer(dev shoal.DeviceID, c *conn, r io.Reader, a *answer, buf []byte) ([]byte, error) {
+// takeAnswer closes the request that an answer belongs to. It tells whether a sealed block follows.
+func (x *Exchange) takeAnswer(dev shoal.DeviceID, c *conn, a *answer) (w Want, follows bool, err error) {
 	x.mu.Lock()
 	w, asked := c.open[a.number]
 	if asked {
@@ -222,28 +266,20 @@ func (x *Exchange) readAnswer(dev shoal.DeviceID, c *conn, r io.Reader, a *answe
 	}
 	x.mu.Unlock()
 	if !asked {
-		return buf, fmt.Errorf("answer to request %d, which is not open: %w", a.number, errProtocol)
+		return w, false, fmt.Errorf("answer to request %d, which is not open: %w", a.number, errProtocol)
 	}
 	switch a.status {
 	case statusAbsent:
 		x.step(Absent{Peer: dev, Key: w.Key()})
-		return buf, nil
+		return w, false, nil
 	case statusCancelled:
 		x.step(Ended{Peer: dev, Key: w.Key()})
-		return buf, nil
+		return w, false, nil
 	}
 	if a.size > w.sealedRoom() {
-		return buf, fmt.Errorf("sealed block of %d bytes for %d: %w", a.size, w.Size, errProtocol)
+		return w, false, fmt.Errorf("sealed block of %d bytes for %d: %w", a.size, w.Size, errProtocol)
 	}
-	if cap(buf) < a.size {
-		buf = make([]byte, a.size)
-	}
-	buf = buf[:a.size]
-	if err := x.readSealed(dev, r, buf); err != nil {
-		return buf, fmt.Errorf("read sealed block: %w", err)
-	}
-	x.open(dev, w, buf)
-	return buf, nil
+	return w, true, nil
 }
 
 // readSealed fills buf. On a slow link it tells the planner now and then that something moves.
