@@ -38,6 +38,11 @@ type Config struct {
 	// quick. Nil refuses everybody. After its answers have changed call SetMembers or Disconnect: links that are
 	// up are looked at again then, not by themselves.
 	Gate func(shoal.DeviceID) bool
+	// Relay makes this host a relay for devices that the gate admits: for vaults and others that can be reached.
+	Relay bool
+	// RelayBetween says whether this host relays between two devices that the gate admits; nil: between any two. A host
+	// of several meshes keeps them apart by it. Called like Gate.
+	RelayBetween func(a, b shoal.DeviceID) bool
 	// Log takes what happens; nil discards it.
 	Log *slog.Logger
 	// Limits bound what others can make this host spend.

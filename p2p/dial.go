@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -138,6 +139,10 @@ func (h *Host) dial(ctx context.Context, dev shoal.DeviceID) (network.Conn, erro
 	if r, ok := h.here.Find(dev); ok {
 		addrs = append(addrs, r.Addrs...)
 	}
+	addrs = slices.DeleteFunc(addrs, func(a ma.Multiaddr) bool {
+		_, relay, ok := address.SplitCircuit(a)
+		return ok && (relay == h.self || relay == dev)
+	})
 	store := h.net.Peerstore()
 	store.ClearAddrs(p)
 	store.AddAddrs(p, addrs, peerstore.TempAddrTTL)
@@ -262,11 +267,13 @@ func (h *Host) closeLink(l *link) {
 func (h *Host) linkUp(l *link) {
 	h.log.Info("device is up", "device", l.dev.String(), "address", l.conn.RemoteMultiaddr().String())
 	h.dials.change(func(p *redial.Plan, _ time.Time) { p.Up(l.dev) })
+	h.places.ring()
 	h.events.push(Event{Device: l.dev, Up: true})
 }
 
 func (h *Host) linkDown(l *link) {
 	h.log.Info("device is down", "device", l.dev.String())
 	h.dials.change(func(p *redial.Plan, now time.Time) { p.Down(now, l.dev, rand.Float64()) })
+	h.places.ring()
 	h.events.push(Event{Device: l.dev, Up: false})
 }

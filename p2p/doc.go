@@ -9,6 +9,8 @@
 //     /shoal/link/1. A device is up exactly while it has a link.
 //   - Member: a device that SetMembers names; the host stays connected to it and dials it again with growing pauses.
 //   - Address record: the addresses of a device, signed by that device, with a time. Members pass them on; newest wins.
+//   - Relay: a member that passes on the bytes of two others which cannot reach each other; a circuit is such a
+//     connection, a place what a device asks of a relay so that others find it there.
 //   - Invite: a one-time secret that lets one new device ask for admission, as a ticket (128 random bits) or as a
 //     spoken code (a nameplate and two words). The new device is called the guest.
 //   - Nameplate: the number in a spoken code. It only helps to find the inviter; the words never leave the two devices.
@@ -18,6 +20,8 @@
 //   - Whoever the gate refuses gets no stream but /shoal/pair/1, and that only while an invite is open.
 //   - Every device has at most one link, whoever dialed first: the device with the lower ID decides which connection
 //     stays. So two devices that dial each other at once see one Up event each.
+//   - Relays serve members, for members: nobody gets a place or a circuit whom the gate refuses, and no circuit is taken
+//     from a relay that it refuses.
 //   - Handlers run only while the other side is up, streams are opened only over the link, and a lost link ends them all.
 //   - Every frame, table and queue has a limit that is checked before memory is taken.
 //   - An invite admits one device. A guess of a code that was wrong burns the code.
@@ -27,7 +31,7 @@
 // # What it does not do
 //
 // It knows nothing of folders, records or blocks; it does not decide who is a member; it does not yet look beyond the
-// local network except at addresses that it was told (no DHT, no NAT traversal, no relay).
+// local network except at addresses that it was told (no DHT, no hole punching).
 //
 // # Finding each other
 //
@@ -38,6 +42,7 @@
 //
 //   - host.go, config.go, limits.go, gate.go, idle.go: the host, who gets in, and how much of it;
 //   - link.go, links.go, dial.go, members.go: one link per device, and staying connected;
+//   - relay.go, reserve.go: being a relay, and having places at relays;
 //   - traffic.go, frame.go, events.go, types.go: streams, frames and events;
 //   - pair.go, pairserve.go, join.go, messages.go: pairing, the inviter's and the guest's side;
 //   - internal/address, internal/redial, internal/invite: the pure parts: addresses and their records, when to dial whom, tickets,

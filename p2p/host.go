@@ -17,6 +17,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
@@ -45,10 +46,12 @@ type Host struct {
 	links  *linkTable
 	events *eventQueue
 	dials  *dialer
+	places *reservations
 	here   *neighbours.Board
 	pairs  *invite.Desk
 	idle   *idleConns
 	mdns   *mdns.Service
+	relay  *relay.Relay // nil: this host is none
 	count  traffic
 
 	started chan struct{}      // closed when Run begins
@@ -84,12 +87,13 @@ func New(c Config) (*Host, error) {
 	h.book = address.NewBook(h.self)
 	h.events = newEventQueue()
 	h.dials = newDialer(c.Clock)
+	h.places = newReservations()
 	h.links = newLinkTable(h.linkUp, h.linkDown)
 	h.here = neighbours.New(c.RuntimeDirs)
 	h.pairs = invite.NewDesk(c.Clock, c.Rand)
 	h.gate = &gater{admits: c.Gate, inviting: h.pairs.Open, joining: make(map[shoal.DeviceID]int)}
 	h.idle = newIdleConns()
-	h.mdns = mdns.New(mdns.Config{Device: h.self, Run: h.run, Addrs: h.ownAddrs, Heard: h.sawNear, Clock: c.Clock, Log: c.Log})
+	h.mdns = mdns.New(mdns.Config{Device: h.self, Run: h.run, Addrs: h.directAddrs, Heard: h.sawNear, Clock: c.Clock, Log: c.Log})
 	if h.net, err = newLibp2p(c, h.gate); err != nil {
 		h.stop()
 		return nil, err
@@ -100,6 +104,11 @@ func New(c Config) (*Host, error) {
 	h.net.Network().Notify(h.idle.notifiee(h))
 	h.net.SetStreamHandler(linkProtocol, h.acceptLink)
 	h.net.SetStreamHandler(pairProtocol, h.acceptPair)
+	if c.Relay {
+		if h.relay, err = newRelay(h.net, c); err != nil {
+			return nil, errors.Join(err, h.Close())
+		}
+	}
 	return h, nil
 }
 
@@ -132,7 +141,7 @@ func newLibp2p(c Config, gate *gater) (host.Host, error) {
 			swarm.WithUDPBlackHoleSuccessCounter(nil), swarm.WithIPv6BlackHoleSuccessCounter(nil),
 			swarm.WithDialTimeout(dialWait), swarm.WithDialTimeoutLocal(dialWait)),
 		libp2p.UserAgent("shoal"),
-		libp2p.DisableRelay(), libp2p.DisableMetrics(), libp2p.Ping(false), libp2p.DisableIdentifyAddressDiscovery(),
+		libp2p.EnableRelay(), libp2p.DisableMetrics(), libp2p.Ping(false), libp2p.DisableIdentifyAddressDiscovery(),
 	)
 	if err != nil {
 		resources.Close()
@@ -153,11 +162,21 @@ func (h *Host) Addrs() []string {
 	return out
 }
 
-// ownAddrs lists what others may dial: local networks first, this machine alone last.
+// ownAddrs lists what others may dial: local networks first, then the internet, relays, and this machine alone last.
 func (h *Host) ownAddrs() []ma.Multiaddr {
-	addrs := slices.DeleteFunc(h.net.Addrs(), func(a ma.Multiaddr) bool { return address.IsLinkLocal(a) || address.Check(a, false) != nil })
+	circuits := h.places.addrs()
+	addrs := append(address.Unique(h.directAddrs(), address.MaxAddrs-len(circuits)), circuits...)
 	slices.SortStableFunc(addrs, func(a, b ma.Multiaddr) int { return address.Order(a) - address.Order(b) })
-	return address.Unique(addrs, address.MaxAddrs)
+	return addrs
+}
+
+// directAddrs is ownAddrs without relays.
+func (h *Host) directAddrs() []ma.Multiaddr {
+	addrs := slices.DeleteFunc(h.net.Addrs(), func(a ma.Multiaddr) bool {
+		return address.IsRelayed(a) || address.IsLinkLocal(a) || address.Check(a, false) != nil
+	})
+	slices.SortStableFunc(addrs, func(a, b ma.Multiaddr) int { return address.Order(a) - address.Order(b) })
+	return addrs
 }
 
 // Run connects, answers and announces until ctx ends or Close is called, then closes the host. It may be called once.
@@ -191,6 +210,7 @@ func (h *Host) runServices(ctx context.Context) error {
 	services.Go(func() { h.watchOwnAddrs(ctx) })
 	services.Go(func() { h.here.Run(ctx, h.log) })
 	services.Go(func() { h.runPlates(ctx) })
+	services.Go(func() { h.runReservations(ctx) })
 	if h.cfg.MDNS {
 		services.Go(func() { h.mdns.Run(ctx) })
 	}
@@ -214,7 +234,11 @@ func (h *Host) shutdown() error {
 	for _, l := range h.links.all() {
 		h.links.remove(l)
 	}
-	err := h.net.Close()
+	var err error
+	if h.relay != nil {
+		err = h.relay.Close()
+	}
+	err = errors.Join(err, h.net.Close())
 	done := make(chan struct{})
 	go func() { // ends with the handlers; the only thing that can keep it is a handler that ignores its context
 		h.work.Wait()

@@ -59,11 +59,24 @@ func (c *idleConns) watch(conn network.Conn, guest bool, used func() bool) bool 
 		c.guests[conn] = true
 	}
 	c.timers[conn] = time.AfterFunc(idleWait, func() {
-		if !used() && !c.used(conn) {
+		switch {
+		case used() || c.used(conn):
+		case carriesCircuits(conn): // others depend on it, and nothing tells when they do no more
+			c.again(conn)
+		default:
 			_ = conn.Close()
 		}
 	})
 	return true
+}
+
+// again looks at conn once more after idleWait.
+func (c *idleConns) again(conn network.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t := c.timers[conn]; t != nil && !c.ended {
+		t.Reset(idleWait)
+	}
 }
 
 // use notes that conn serves a guest until the returned function is called.

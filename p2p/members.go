@@ -169,16 +169,24 @@ func (h *Host) watchOwnAddrs(ctx context.Context) {
 			if !ok {
 				return
 			}
-			if sameAddrs(h.ownRecord(), h.ownAddrs()) {
+			if !h.readdress() {
 				continue
-			}
-			if err := h.publish(0); err != nil {
-				h.log.Warn("publish own addresses", "err", err)
 			}
 			h.mdns.Readdress()
 			h.dials.change(func(p *redial.Plan, now time.Time) { p.NewsOfAll(now) })
 		}
 	}
+}
+
+// readdress publishes this device's addresses if they have changed, and says whether they had.
+func (h *Host) readdress() bool {
+	if sameAddrs(h.ownRecord(), h.ownAddrs()) {
+		return false
+	}
+	if err := h.publish(0); err != nil {
+		h.log.Warn("publish own addresses", "err", err)
+	}
+	return true
 }
 
 func sameAddrs(r *address.Record, addrs []ma.Multiaddr) bool {

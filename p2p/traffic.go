@@ -33,7 +33,7 @@ const negotiateWait = 10 * time.Second
 func openStream(ctx context.Context, conn network.Conn, proto protocol.ID) (network.Stream, error) {
 	ctx, cancel := context.WithTimeout(ctx, negotiateWait)
 	defer cancel()
-	s, err := conn.NewStream(ctx)
+	s, err := conn.NewStream(network.WithAllowLimitedConn(ctx, "members use what there is"))
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ const (
 // Peer is a device that is connected now.
 type Peer struct {
 	Device    shoal.DeviceID
-	Address   string // the remote multiaddr without /p2p/
+	Address   string // the remote multiaddr without /p2p/; through a relay that of the relay, and the circuit
 	Transport Transport
 	Since     time.Time // when the link came up, own clock
 }
