@@ -23,6 +23,7 @@
 //   - Relays serve members, for members: nobody gets a place or a circuit whom the gate refuses, and no circuit is taken
 //     from a relay that it refuses.
 //   - Handlers run only while the other side is up, streams are opened only over the link, and a lost link ends them all.
+//     A circuit that gives its place to a direct connection is not lost: its streams may end by themselves.
 //   - Every frame, table and queue has a limit that is checked before memory is taken.
 //   - An invite admits one device. A guess of a code that was wrong burns the code.
 //   - New listens but lets nobody in; Run works until its context ends or Close is called; after Close no goroutine of
@@ -31,7 +32,7 @@
 // # What it does not do
 //
 // It knows nothing of folders, records or blocks; it does not decide who is a member; it does not yet look beyond the
-// local network except at addresses that it was told (no DHT, no hole punching).
+// local network except at addresses that it was told (no DHT).
 //
 // # Finding each other
 //
@@ -43,6 +44,7 @@
 //   - host.go, config.go, limits.go, gate.go, idle.go: the host, who gets in, and how much of it;
 //   - link.go, links.go, dial.go, members.go: one link per device, and staying connected;
 //   - relay.go, reserve.go: being a relay, and having places at relays;
+//   - punch.go: from a circuit to a direct connection;
 //   - traffic.go, frame.go, events.go, types.go: streams, frames and events;
 //   - pair.go, pairserve.go, join.go, messages.go: pairing, the inviter's and the guest's side;
 //   - internal/address, internal/redial, internal/invite: the pure parts: addresses and their records, when to dial whom, tickets,

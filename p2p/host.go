@@ -18,6 +18,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
+	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
 	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
@@ -51,7 +52,8 @@ type Host struct {
 	pairs  *invite.Desk
 	idle   *idleConns
 	mdns   *mdns.Service
-	relay  *relay.Relay // nil: this host is none
+	relay  *relay.Relay       // nil: this host is none
+	punch  *holepunch.Service // nil: this host has no port for it
 	count  traffic
 
 	started chan struct{}      // closed when Run begins
@@ -104,16 +106,23 @@ func New(c Config) (*Host, error) {
 	h.net.Network().Notify(h.idle.notifiee(h))
 	h.net.SetStreamHandler(linkProtocol, h.acceptLink)
 	h.net.SetStreamHandler(pairProtocol, h.acceptPair)
+	h.net.SetStreamHandler(seenProtocol, h.acceptSeen)
 	if c.Relay {
-		if h.relay, err = newRelay(h.net, c); err != nil {
-			return nil, errors.Join(err, h.Close())
-		}
+		h.relay, err = newRelay(h.net, c)
+	}
+	h.net.Network().Notify(&network.NotifyBundle{ConnectedF: func(_ network.Network, c network.Conn) { h.adopt(c) }})
+	if err == nil {
+		err = h.startPunching()
+	}
+	if err != nil {
+		return nil, errors.Join(err, h.Close())
 	}
 	return h, nil
 }
 
 // newLibp2p builds the libp2p host: TCP and QUIC, TLS only, our limits, ranker and gater, and nothing that talks to
-// anybody unasked.
+// anybody unasked but, if it may, to the router. Identify and AutoNAT stay off: identify would tell guests about us, and
+// AutoNAT v2 dials back with keys that the gate refuses.
 func newLibp2p(c Config, gate *gater) (host.Host, error) {
 	key, err := crypto.UnmarshalEd25519PrivateKey(c.Identity.PrivateKey())
 	if err != nil {
@@ -124,7 +133,12 @@ func newLibp2p(c Config, gate *gater) (host.Host, error) {
 		return nil, fmt.Errorf("set network limits: %w", err)
 	}
 	near := &address.Attached{Clock: c.Clock}
+	ports := func(*libp2p.Config) error { return nil }
+	if c.mapsPorts() {
+		ports = libp2p.NATPortMap()
+	}
 	h, err := libp2p.New(
+		ports,
 		libp2p.Identity(key),
 		libp2p.ListenAddrStrings(c.Listen...),
 		// Without port reuse two devices that dial each other at once get two connections, of which one is dropped,
@@ -238,6 +252,9 @@ func (h *Host) shutdown() error {
 	if h.relay != nil {
 		err = h.relay.Close()
 	}
+	if h.punch != nil {
+		err = errors.Join(err, h.punch.Close())
+	}
 	err = errors.Join(err, h.net.Close())
 	done := make(chan struct{})
 	go func() { // ends with the handlers; the only thing that can keep it is a handler that ignores its context
@@ -303,7 +320,8 @@ func (h *Host) serveStream(raw network.Stream, fn func(context.Context, shoal.De
 	if l == nil {
 		return
 	}
-	s.heard = l.heard
+	s.heard, s.over = l.heard, l.streams.done
+	l.streams.add()
 	// The other side may have seen its yes before this side has.
 	wait, cancel := context.WithTimeout(l.live, handshakeWait)
 	defer cancel()
@@ -315,7 +333,8 @@ func (h *Host) serveStream(raw network.Stream, fn func(context.Context, shoal.De
 
 // Open opens a stream to a device that is up. Errors: ErrNotConnected, or why the stream could not be opened (the
 // other side does not speak the protocol, ctx has ended, limits). ctx bounds the opening only. It takes one round trip:
-// keep streams and send many messages on each.
+// keep streams and send many messages on each. When a direct connection takes the place of a circuit, streams that are
+// open stay where they are for a while; see Event.
 func (h *Host) Open(ctx context.Context, dev shoal.DeviceID, proto string) (Stream, error) {
 	l := h.links.of(dev)
 	if l == nil {
@@ -325,7 +344,8 @@ func (h *Host) Open(ctx context.Context, dev shoal.DeviceID, proto string) (Stre
 	if err != nil {
 		return nil, fmt.Errorf("open %s to %s: %w", proto, dev.Short(), err)
 	}
-	return &stream{Stream: raw, count: &h.count, heard: l.heard}, nil
+	l.streams.add()
+	return &stream{Stream: raw, count: &h.count, heard: l.heard, over: l.streams.done}, nil
 }
 
 // Disconnect ends the link and every other connection with dev. If dev is still a member it is dialed again after a

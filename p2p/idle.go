@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	// idleWait is how long an inbound connection may stay without link and without pairing.
+	// idleWait is how long a connection may stay without link and without pairing.
 	idleWait = 15 * time.Second
 	// maxGuests bounds the connections of devices that the gate does not admit: whoever pairs needs one.
 	maxGuests = 8
 )
 
-// idleConns closes inbound connections that are good for nothing: somebody who passes the gate, or comes as a guest,
-// and then says nothing. Safe for concurrent use.
+// idleConns closes connections that are good for nothing: somebody who passes the gate, or comes as a guest, and then
+// says nothing; a punched connection over which the other side makes no link. Safe for concurrent use.
 type idleConns struct {
 	mu     sync.Mutex // guards all below
 	timers map[network.Conn]*time.Timer
@@ -34,11 +34,11 @@ func newIdleConns() *idleConns {
 func (c *idleConns) notifiee(h *Host) network.Notifiee {
 	return &network.NotifyBundle{
 		ConnectedF: func(_ network.Network, conn network.Conn) {
-			if conn.Stat().Direction != network.DirInbound {
-				return
-			}
 			dev, ok := address.FromPeer(conn.RemotePeer())
 			guest := !ok || !h.cfg.Gate(dev)
+			if guest && conn.Stat().Direction != network.DirInbound {
+				return // this device is the guest
+			}
 			used := func() bool { return h.links.on(conn) != nil }
 			if !c.watch(conn, guest, used) {
 				_ = conn.Close()

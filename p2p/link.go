@@ -36,6 +36,7 @@ var (
 // link is the connection with one device that is in use, and its control stream. States:
 //
 //	new --handshake: yes--> up --end--> gone
+//	up --a direct connection takes the place of this circuit--> retired --its streams ended, or drainWait--> gone
 //	new --anything else--> gone
 type link struct {
 	// set once, before the link is shared
@@ -43,7 +44,7 @@ type link struct {
 	conn     network.Conn
 	stream   *stream
 	in       *bufio.Reader // over stream; used by one goroutine at a time
-	outbound bool          // this side dialed
+	outbound bool          // this side opened the stream: who dialed, or who adopted the connection
 
 	// set before up is closed
 	run   uint64 // the other side's number of its run
@@ -56,7 +57,54 @@ type link struct {
 
 	heardAt atomic.Int64 // unix nanoseconds of the last byte from the other side
 	outbox  outbox
+
+	retired chan struct{} // closed by retire
+	retire  func()        // closes retired, once
+	streams streamCount
 }
+
+// streamCount counts the streams of a link but its own. Safe for concurrent use.
+type streamCount struct {
+	mu   sync.Mutex // guards n, zero
+	n    int
+	zero chan struct{} // closed when n falls to 0; nil: nobody waits
+}
+
+func (c *streamCount) add() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n++
+}
+
+func (c *streamCount) done() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n--; c.n == 0 && c.zero != nil {
+		close(c.zero)
+		c.zero = nil
+	}
+}
+
+// none returns a channel that is closed when there are no streams: now, or the next time. For one waiter.
+func (c *streamCount) none() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	zero := make(chan struct{})
+	if c.n == 0 {
+		close(zero)
+	} else {
+		c.zero = zero
+	}
+	return zero
+}
+
+// improves tells whether l, of the same run of the other side, is direct and old is a circuit.
+func (l *link) improves(old *link) bool {
+	return old.isUp() && old.run == l.run && old.relayed() && !l.relayed()
+}
+
+// relayed tells whether the link is a circuit.
+func (l *link) relayed() bool { return address.IsRelayed(l.conn.RemoteMultiaddr()) }
 
 // outbox is what the writer of a link is to send. It is bounded by what it holds: at most one record per device, one
 // ping and one pong at a time.
@@ -76,13 +124,14 @@ func newLink(parent context.Context, s *stream, dev shoal.DeviceID, outbound boo
 	l := &link{
 		dev: dev, conn: s.Conn(), stream: s, outbound: outbound,
 		in: bufio.NewReaderSize(s, 4<<10),
-		up: make(chan struct{}), gone: make(chan struct{}), live: ctx,
+		up: make(chan struct{}), gone: make(chan struct{}), live: ctx, retired: make(chan struct{}),
 		outbox: outbox{
 			wake:    make(chan struct{}, 1),
 			records: make(map[shoal.DeviceID]*address.Record),
 			waiting: make(map[uint64]chan struct{}),
 		},
 	}
+	l.retire = sync.OnceFunc(func() { close(l.retired) })
 	l.end = sync.OnceFunc(func() {
 		cancel()
 		close(l.gone)
@@ -121,7 +170,7 @@ func (l *link) send(m *wire.Link) error {
 	return WriteFrame(l.stream, raw)
 }
 
-// greet exchanges hellos: the dialing side speaks first.
+// greet exchanges hellos: the side that opened the stream speaks first.
 func (l *link) greet(ownRun uint64) error {
 	hello := &wire.Link{Kind: &wire.Link_Hello{Hello: &wire.Hello{Run: ownRun}}}
 	if l.outbound {

@@ -71,7 +71,10 @@ func (h *Host) KnownAddrs(dev shoal.DeviceID) []string {
 
 // sawNear: a host was seen on the local network. Members are dialed at once.
 func (h *Host) sawNear(n mdns.Notice) {
-	if n.Service != mdns.Members || n.Device == h.self || !h.cfg.Gate(n.Device) || h.links.of(n.Device) != nil {
+	if n.Service != mdns.Members || n.Device == h.self || !h.cfg.Gate(n.Device) {
+		return
+	}
+	if l := h.links.of(n.Device); l != nil && !l.relayed() {
 		return
 	}
 	h.book.Learn(n.Device, n.Addrs)

@@ -73,6 +73,17 @@ func (r *reservations) addrs() []ma.Multiaddr {
 	return address.Unique(out, maxCircuits)
 }
 
+// links lists the links with relays.
+func (r *reservations) links() []*link {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []*link
+	for _, p := range r.places {
+		out = append(out, p.link)
+	}
+	return out
+}
+
 // SetRelays names the members through which others may reach this device when they cannot directly: those that run with
 // Config.Relay. It replaces the former set. This device asks each for a place as soon as it is connected.
 func (h *Host) SetRelays(relays []shoal.DeviceID) {
@@ -182,7 +193,7 @@ func (h *Host) reserve(ctx context.Context, l *link) (addrs []ma.Multiaddr, hold
 		return nil, 0
 	}
 	told := make([]ma.Multiaddr, 0, len(got.Addrs)+1)
-	if l.outbound {
+	if l.conn.Stat().Direction == network.DirOutbound {
 		told = append(told, l.conn.RemoteMultiaddr())
 	}
 	slices.SortStableFunc(got.Addrs, func(a, b ma.Multiaddr) int { return address.Order(a) - address.Order(b) })
