@@ -47,6 +47,8 @@ type Config struct {
 	// RelayBetween says whether this host relays between two devices that the gate admits; nil: between any two. A host
 	// of several meshes keeps them apart by it. Called like Gate.
 	RelayBetween func(a, b shoal.DeviceID) bool
+	// DHT says how to find members among strangers.
+	DHT DHT
 	// Log takes what happens; nil discards it.
 	Log *slog.Logger
 	// Limits bound what others can make this host spend.

@@ -268,6 +268,7 @@ func (h *Host) serveLink(l *link) {
 		h.adoptAll(l)
 	}
 	l.tell(h.tellable()...)
+	l.tellEntry(h.ownEntry())
 	var writer sync.WaitGroup
 	writer.Go(func() { l.drain(drainWait, drainRest) })
 	writer.Go(func() {
@@ -276,7 +277,7 @@ func (h *Host) serveLink(l *link) {
 		}
 		_ = l.conn.Close() // ends the reader
 	})
-	err := l.read(func(r *address.Record) { h.hear(l, r) })
+	err := l.read(func(r *address.Record) { h.hear(l, r) }, func(e *wire.Entry) { h.hearEntry(l.dev, e) })
 	h.log.Debug("link ends", "device", l.dev.String(), "err", err)
 	h.closeLink(l)
 	writer.Wait()
@@ -323,6 +324,7 @@ func (h *Host) linkUp(l *link) {
 		}
 	})
 	h.places.ring()
+	h.RendezvousChanged()
 	h.events.push(Event{Device: l.dev, Up: true})
 }
 
@@ -330,5 +332,6 @@ func (h *Host) linkDown(l *link) {
 	h.log.Info("device is down", "device", l.dev.String())
 	h.dials.change(func(p *redial.Plan, now time.Time) { p.Down(now, l.dev, rand.Float64()) })
 	h.places.ring()
+	h.RendezvousChanged()
 	h.events.push(Event{Device: l.dev, Up: false})
 }

@@ -31,19 +31,21 @@
 //
 // # What it does not do
 //
-// It knows nothing of folders, records or blocks; it does not decide who is a member; it does not yet look beyond the
-// local network except at addresses that it was told (no DHT).
+// It knows nothing of folders, records or blocks; it does not decide who is a member; what it knows of
+// folders' positions in the hash table is a note that it cannot read.
 //
 // # Finding each other
 //
 // Last known addresses, address records from other members, mDNS on the local network, and for devices of one user on
-// one machine a small file in a per-user folder (no multicast needed).
+// one machine a small file in a per-user folder (no multicast needed). Who is missing then is looked for in a distributed
+// hash table, by a second host that has another identity and talks to strangers.
 //
 // # Rooms
 //
 //   - host.go, config.go, limits.go, gate.go, idle.go: the host, who gets in, and how much of it;
 //   - link.go, links.go, dial.go, members.go: one link per device, and staying connected;
 //   - relay.go, reserve.go: being a relay, and having places at relays;
+//   - rendezvous.go: the hash table, whose own rooms are in internal/rendezvous;
 //   - punch.go: from a circuit to a direct connection;
 //   - traffic.go, frame.go, events.go, types.go: streams, frames and events;
 //   - pair.go, pairserve.go, join.go, messages.go: pairing, the inviter's and the guest's side;
@@ -51,5 +53,5 @@
 //     codes and proofs;
 //   - internal/mdns, internal/neighbours: finding each other on the local network and on this machine.
 //
-// Formats: docs/formats/pairing.md.
+// Formats: docs/formats/pairing.md, docs/formats/rendezvous.md.
 package p2p

@@ -31,6 +31,8 @@ import (
 	"github.com/shoalmesh/shoal/p2p/internal/invite"
 	"github.com/shoalmesh/shoal/p2p/internal/mdns"
 	"github.com/shoalmesh/shoal/p2p/internal/neighbours"
+	"github.com/shoalmesh/shoal/p2p/internal/rendezvous"
+	"github.com/shoalmesh/shoal/p2p/internal/wire"
 )
 
 // Host is the network end of one device. Make it with New, add handlers, then Run it. All methods are safe for
@@ -52,18 +54,20 @@ type Host struct {
 	pairs  *invite.Desk
 	idle   *idleConns
 	mdns   *mdns.Service
-	relay  *relay.Relay       // nil: this host is none
-	punch  *holepunch.Service // nil: this host has no port for it
+	relay  *relay.Relay        // nil: this host is none
+	punch  *holepunch.Service  // nil: this host has no port for it
+	meet   *rendezvous.Service // set by SetRendezvous; nil: the hash table is off
 	count  traffic
 
 	started chan struct{}      // closed when Run begins
 	life    context.Context    // ends when Close begins; parent of all that handlers do
 	stop    context.CancelFunc // ends life
 
-	mu      sync.Mutex      // guards running, closed, own, admit, and work's first Add
+	mu      sync.Mutex      // guards running, closed, own, entry, admit, and work's first Add
 	running bool            // Run was called
 	closed  bool            // Close has begun: nothing new may start
 	own     *address.Record // this device's own address record
+	entry   *wire.Entry     // where this host's second host can be entered; nil: nowhere
 	admit   Admitter
 	work    sync.WaitGroup // Run, and everything that came in from outside
 
@@ -227,6 +231,9 @@ func (h *Host) runServices(ctx context.Context) error {
 	services.Go(func() { h.runReservations(ctx) })
 	if h.cfg.MDNS {
 		services.Go(func() { h.mdns.Run(ctx) })
+	}
+	if h.meet != nil {
+		services.Go(func() { h.meet.Run(ctx) })
 	}
 	h.runDials(ctx)
 	return nil

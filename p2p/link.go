@@ -107,15 +107,16 @@ func (l *link) improves(old *link) bool {
 func (l *link) relayed() bool { return address.IsRelayed(l.conn.RemoteMultiaddr()) }
 
 // outbox is what the writer of a link is to send. It is bounded by what it holds: at most one record per device, one
-// ping and one pong at a time.
+// entry, one ping and one pong at a time.
 type outbox struct {
 	wake chan struct{} // depth 1; full means the writer is awake already
 
 	mu      sync.Mutex // guards all below
 	records map[shoal.DeviceID]*address.Record
-	ping    uint64 // number to ask for; 0: none
-	pong    uint64 // number to answer; 0: none
-	pings   uint64 // the last number that was used
+	entry   *wire.Entry // nil: none to tell
+	ping    uint64      // number to ask for; 0: none
+	pong    uint64      // number to answer; 0: none
+	pings   uint64      // the last number that was used
 	waiting map[uint64]chan struct{}
 }
 
@@ -240,6 +241,17 @@ func (l *link) tell(records ...*address.Record) {
 	l.outbox.poke()
 }
 
+// tellEntry queues where this side's second host can be entered; nil is nothing to tell.
+func (l *link) tellEntry(e *wire.Entry) {
+	if e == nil {
+		return
+	}
+	l.outbox.mu.Lock()
+	l.outbox.entry = e
+	l.outbox.mu.Unlock()
+	l.outbox.poke()
+}
+
 // probe asks for a sign of life and says whether it came within wait.
 func (l *link) probe(ctx context.Context, wait time.Duration) bool {
 	o := &l.outbox
@@ -294,7 +306,10 @@ func (o *outbox) take() []*wire.Link {
 	for _, r := range o.records {
 		out = append(out, &wire.Link{Kind: &wire.Link_Addresses{Addresses: r.Raw}})
 	}
-	o.ping, o.pong = 0, 0
+	if o.entry != nil {
+		out = append(out, &wire.Link{Kind: &wire.Link_Entry{Entry: o.entry}})
+	}
+	o.ping, o.pong, o.entry = 0, 0, nil
 	clear(o.records)
 	return out
 }
@@ -333,8 +348,9 @@ func (l *link) write(heartbeat time.Duration) error {
 	}
 }
 
-// read takes in what the other side says until the link breaks. accept gets each address record that verifies.
-func (l *link) read(accept func(*address.Record)) error {
+// read takes in what the other side says until the link breaks. accept gets each address record that verifies, enter each
+// entry.
+func (l *link) read(accept func(*address.Record), enter func(*wire.Entry)) error {
 	for {
 		m, err := receiveLink(l.in)
 		if err != nil {
@@ -356,6 +372,8 @@ func (l *link) read(accept func(*address.Record)) error {
 				return err
 			}
 			accept(r)
+		case *wire.Link_Entry:
+			enter(k.Entry)
 		case nil: // a kind that a later version added
 		default:
 			return fmt.Errorf("link message out of turn: %w", ErrMalformed)

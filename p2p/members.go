@@ -176,6 +176,9 @@ func (h *Host) watchOwnAddrs(ctx context.Context) {
 				continue
 			}
 			h.mdns.Readdress()
+			if h.meet != nil {
+				h.meet.Anew()
+			}
 			h.dials.change(func(p *redial.Plan, now time.Time) { p.NewsOfAll(now) })
 		}
 	}
@@ -189,6 +192,7 @@ func (h *Host) readdress() bool {
 	if err := h.publish(0); err != nil {
 		h.log.Warn("publish own addresses", "err", err)
 	}
+	h.RendezvousChanged()
 	return true
 }
 
