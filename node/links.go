@@ -96,10 +96,14 @@ func (n *Node) rememberAddresses() {
 			seen[d.ID.String()] = a
 		}
 	}
-	if len(seen) == 0 {
+	entries := n.host.DHTEntries()
+	if len(seen) == 0 && len(entries) == 0 {
 		return
 	}
 	err := n.settings.Update(func(s *settingsDoc) {
+		if len(entries) > 0 {
+			s.Entries = entries
+		}
 		for dev, a := range seen {
 			s.Addresses[dev] = a
 		}
@@ -134,6 +138,7 @@ func (n *Node) followRoster(ctx context.Context) error {
 		}
 		n.exchange.NotifyRoster()
 		n.setMembers()
+		n.host.RendezvousChanged()
 		n.announce(seen)
 		n.meetAnew(trusted)
 		n.tend()

@@ -94,6 +94,7 @@ func (h *Host) runDials(ctx context.Context) {
 		case <-timer.C:
 		case <-h.dials.bell:
 		}
+		h.lookForWake()
 		due, pause := h.dials.take()
 		for _, dev := range due {
 			dials.Go(func() { h.dialMember(dev) })
@@ -272,7 +273,7 @@ func (h *Host) serveLink(l *link) {
 	var writer sync.WaitGroup
 	writer.Go(func() { l.drain(drainWait, drainRest) })
 	writer.Go(func() {
-		if err := l.write(h.cfg.Heartbeat); err != nil {
+		if err := l.write(h.cfg.Heartbeat, h.lookForWake); err != nil {
 			h.log.Debug("link ends", "device", l.dev.String(), "err", err)
 		}
 		_ = l.conn.Close() // ends the reader

@@ -45,6 +45,7 @@
 //   - host.go, config.go, limits.go, gate.go, idle.go: the host, who gets in, and how much of it;
 //   - link.go, links.go, dial.go, members.go: one link per device, and staying connected;
 //   - relay.go, reserve.go: being a relay, and having places at relays;
+//   - wake.go: noticing that the machine has slept;
 //   - rendezvous.go: the hash table, whose own rooms are in internal/rendezvous;
 //   - punch.go: from a circuit to a direct connection;
 //   - traffic.go, frame.go, events.go, types.go: streams, frames and events;

@@ -53,6 +53,7 @@ type Host struct {
 	here   *neighbours.Board
 	pairs  *invite.Desk
 	idle   *idleConns
+	wake   wakeWatch
 	mdns   *mdns.Service
 	relay  *relay.Relay        // nil: this host is none
 	punch  *holepunch.Service  // nil: this host has no port for it

@@ -315,8 +315,8 @@ func (o *outbox) take() []*wire.Link {
 }
 
 // write sends what the outbox holds and a heartbeat now and then, until the link or the host ends, or the other side is
-// silent for too long. A heartbeat is a ping with number 0; nobody answers it.
-func (l *link) write(heartbeat time.Duration) error {
+// silent for too long. A heartbeat is a ping with number 0; nobody answers it. beat is called before each.
+func (l *link) write(heartbeat time.Duration, beat func()) error {
 	patience := silentBeats * heartbeat
 	beatAt := time.Now().Add(heartbeat)
 	timer := time.NewTimer(heartbeat)
@@ -335,6 +335,7 @@ func (l *link) write(heartbeat time.Duration) error {
 			return errSilent
 		}
 		if !time.Now().Before(beatAt) {
+			beat()
 			msgs = append(msgs, &wire.Link{Kind: &wire.Link_Ping{Ping: &wire.Ping{}}})
 			beatAt = time.Now().Add(heartbeat)
 		}

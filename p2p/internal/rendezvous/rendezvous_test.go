@@ -151,6 +151,7 @@ func TestADeviceThatIsAloneLearnsWhatAnotherLeft(t *testing.T) {
 			}
 		case <-again.C:
 			a.Anew() // as if the network of a changed
+			b.Poke() // timers run by the real clock
 		case <-late:
 			t.Fatal("the change was not found")
 		}
