@@ -175,6 +175,7 @@ func (h *Host) watchOwnAddrs(ctx context.Context) {
 			if !h.readdress() {
 				continue
 			}
+			h.probeLinks()
 			h.mdns.Readdress()
 			if h.meet != nil {
 				h.meet.Anew()

@@ -40,6 +40,15 @@ func (h *Host) lookForWake() {
 
 func (h *Host) woke() {
 	h.log.Info("this machine has slept")
+	h.probeLinks()
+	h.dials.change(func(p *redial.Plan, now time.Time) { p.NewsOfAll(now) })
+	if h.meet != nil {
+		h.meet.Anew()
+	}
+}
+
+// probeLinks ends the links that do not show within probeWait that they live.
+func (h *Host) probeLinks() {
 	for _, l := range h.links.all() {
 		if !h.enter() {
 			return
@@ -50,9 +59,5 @@ func (h *Host) woke() {
 				_ = l.conn.Close() // ends the link's reader, and that the link
 			}
 		}()
-	}
-	h.dials.change(func(p *redial.Plan, now time.Time) { p.NewsOfAll(now) })
-	if h.meet != nil {
-		h.meet.Anew()
 	}
 }
