@@ -21,7 +21,8 @@
 //   - Everything that strangers can make this device keep or do has a limit.
 //
 // Rooms: key.go and record.go (the format, pure), validate.go (what strangers check), plan.go (when; pure), store.go and
-// second.go (the host), service.go (the loop). Format: docs/formats/rendezvous.md.
+// second.go (the host), service.go (the loop), rest.go (when the host
+// runs). Format: docs/formats/rendezvous.md.
 package rendezvous
 
 import "errors"
