@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -37,6 +38,18 @@ func (k *FolderKeys) Current() (Epoch, bool) { return k.Epoch(k.current) }
 func (k *FolderKeys) Epoch(id shoal.EpochID) (Epoch, bool) {
 	e, ok := k.epochs[id]
 	return e, ok
+}
+
+// Epochs lists all that Epoch knows, the highest number first.
+func (k *FolderKeys) Epochs() []Epoch {
+	out := make([]Epoch, 0, len(k.epochs))
+	for _, e := range k.epochs {
+		out = append(out, e)
+	}
+	slices.SortFunc(out, func(a, b Epoch) int {
+		return cmp.Or(cmp.Compare(b.Number, a.Number), slices.Compare(a.ID[:], b.ID[:]))
+	})
+	return out
 }
 
 // FolderKeys returns the keys of a folder that id can open. The zero FolderID stands for the mesh itself: its epochs seal names

@@ -70,6 +70,7 @@ func (n *Node) Status(ctx context.Context) (control.Status, error) {
 	if me.Revoked {
 		s.Problems = append(s.Problems, control.Problem{Kind: "revoked", Message: "This device was revoked. Its files stay; nothing is exchanged with the others any more.", Since: time.Now()})
 	}
+	s.Problems = append(s.Problems, n.unreached()...)
 	for _, p := range state.Problems() {
 		s.Problems = append(s.Problems, control.Problem{Kind: "roster", Message: p.Reason, Since: time.Now()})
 	}

@@ -19,7 +19,8 @@ type Config struct {
 	Name       string // of this device; empty: the machine's
 	Listen     []string
 	NoMDNS     bool
-	Bootstrap  []string // multiaddrs with /p2p/ where members may be found
+	NoDHT      bool
+	Bootstrap  []string // multiaddrs with /p2p/ where members may be found, or the hash table entered
 
 	Join        string   // code or ticket of the mesh to join; empty: none
 	Recover     *Recover // bring a mesh back from its phrase; nil: do not

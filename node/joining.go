@@ -115,6 +115,7 @@ func (f *folderRun) serviceChanged() {
 	}
 	if open := f.current.Load(); open != nil && open.service.Snapshot().State == folder.StateIdle {
 		f.node.small.dropFolder(f.id)
+		f.node.host.RendezvousChanged() // what others find when they look for this device
 	}
 	f.node.changed.ring()
 }

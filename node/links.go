@@ -72,6 +72,7 @@ func (n *Node) cost(dev shoal.DeviceID) blockexchange.Cost {
 func (n *Node) setMembers() {
 	known := n.settings.Get().Addresses
 	members := map[shoal.DeviceID][]string{}
+	var relays []shoal.DeviceID
 	for _, d := range n.roster.State().Devices() {
 		// Of those that were revoked only owners are sought: they may know of a statement that undoes it.
 		if d.ID == n.self() || d.Revoked && d.Role != mesh.RoleOwner {
@@ -79,7 +80,11 @@ func (n *Node) setMembers() {
 		}
 		addrs := append(n.host.KnownAddrs(d.ID), known[d.ID.String()]...)
 		members[d.ID] = append(addrs, n.cfg.Bootstrap...)
+		if d.Role == mesh.RoleVault && !d.Revoked {
+			relays = append(relays, d.ID)
+		}
 	}
+	n.host.SetRelays(relays)
 	n.host.SetMembers(members)
 }
 
@@ -91,10 +96,14 @@ func (n *Node) rememberAddresses() {
 			seen[d.ID.String()] = a
 		}
 	}
-	if len(seen) == 0 {
+	entries := n.host.DHTEntries()
+	if len(seen) == 0 && len(entries) == 0 {
 		return
 	}
 	err := n.settings.Update(func(s *settingsDoc) {
+		if len(entries) > 0 {
+			s.Entries = entries
+		}
 		for dev, a := range seen {
 			s.Addresses[dev] = a
 		}
@@ -129,6 +138,7 @@ func (n *Node) followRoster(ctx context.Context) error {
 		}
 		n.exchange.NotifyRoster()
 		n.setMembers()
+		n.host.RendezvousChanged()
 		n.announce(seen)
 		n.meetAnew(trusted)
 		n.tend()

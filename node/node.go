@@ -52,6 +52,7 @@ type Node struct {
 	stop    context.CancelFunc
 	traffic trafficMeter
 	duties  duties
+	seen    horizon
 	created bool // this run made the mesh
 	joining bool // this run joined one
 
@@ -143,7 +144,8 @@ func (n *Node) open(ctx context.Context) (err error) {
 		return control.Errorf(control.CodeFailed, "this home holds no device yet: run `shoal up` once first")
 	}
 	if n.host, err = p2p.New(p2p.Config{
-		Identity: n.id, Listen: n.cfg.Listen, MDNS: !n.cfg.NoMDNS, Log: n.log, Gate: n.admits,
+		Identity: n.id, Listen: n.cfg.Listen, MDNS: !n.cfg.NoMDNS, PortMap: true, DHT: n.hashTable(), Log: n.log, Gate: n.admits,
+		RelayBetween: func(a, b shoal.DeviceID) bool { return n.trusts(a) && n.trusts(b) },
 	}); err != nil {
 		return fmt.Errorf("start the network: %w", err)
 	}
@@ -242,6 +244,7 @@ func (n *Node) run(ctx context.Context) error {
 	n.host.SetMesh(n.roster.State().Mesh())
 	n.host.SetAdmitter(n.admit)
 	n.host.ServeRecovery(rosterfile.RecoveryDoor{Store: n.roster, Grew: n.rosterGrew})
+	n.host.SetRendezvous(n.rendezvous())
 
 	g := newGroup(ctx)
 	folderCtx, stopFolders := context.WithCancel(g.ctx)

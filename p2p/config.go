@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/mesh"
@@ -38,6 +40,15 @@ type Config struct {
 	// quick. Nil refuses everybody. After its answers have changed call SetMembers or Disconnect: links that are
 	// up are looked at again then, not by themselves.
 	Gate func(shoal.DeviceID) bool
+	// PortMap asks the router for ports (UPnP, NAT-PMP), unless the host listens on loopback alone.
+	PortMap bool
+	// Relay makes this host a relay for devices that the gate admits: for vaults and others that can be reached.
+	Relay bool
+	// RelayBetween says whether this host relays between two devices that the gate admits; nil: between any two. A host
+	// of several meshes keeps them apart by it. Called like Gate.
+	RelayBetween func(a, b shoal.DeviceID) bool
+	// DHT says how to find members among strangers.
+	DHT DHT
 	// Log takes what happens; nil discards it.
 	Log *slog.Logger
 	// Limits bound what others can make this host spend.
@@ -77,6 +88,14 @@ func (c Config) withDefaults() Config {
 	}
 	c.Limits = c.Limits.withDefaults()
 	return c
+}
+
+// mapsPorts tells whether to ask the router for ports: not if nothing listens where it could send anything.
+func (c Config) mapsPorts() bool {
+	return c.PortMap && slices.ContainsFunc(c.Listen, func(s string) bool {
+		a, err := ma.NewMultiaddr(s)
+		return err == nil && !manet.IsIPLoopback(a)
+	})
 }
 
 // Validate tells what is wrong with c before anything is started.

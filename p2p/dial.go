@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +22,10 @@ import (
 const (
 	// dialWait bounds a dial, all addresses and the TLS handshake included.
 	dialWait = 10 * time.Second
+	// drainWait is how long the streams of a circuit may go on after a direct connection has taken its place, and
+	// drainRest how long it stays after the last has ended, for what is still on its way.
+	drainWait = 5 * time.Minute
+	drainRest = 2 * time.Second
 	// maxDials bounds the devices that are dialed at once.
 	maxDials = 16
 )
@@ -89,6 +94,7 @@ func (h *Host) runDials(ctx context.Context) {
 		case <-timer.C:
 		case <-h.dials.bell:
 		}
+		h.lookForWake()
 		due, pause := h.dials.take()
 		for _, dev := range due {
 			dials.Go(func() { h.dialMember(dev) })
@@ -108,10 +114,17 @@ func (h *Host) dialMember(dev shoal.DeviceID) {
 	h.serveLink(l)
 }
 
-// connect dials all known addresses of dev at once and makes a link over the connection that comes first.
+// connect dials all known addresses of dev at once and makes a link over the connection that comes first. If there is a
+// link over a relay, only direct addresses are dialed.
 func (h *Host) connect(ctx context.Context, dev shoal.DeviceID) (*link, error) {
-	if h.links.of(dev) != nil {
-		return nil, errDuplicate
+	if l := h.links.of(dev); l != nil {
+		if !l.relayed() {
+			return nil, errDuplicate
+		}
+		if _, err := h.dial(network.WithForceDirectDial(ctx, "there is a circuit"), dev); err != nil {
+			return nil, err
+		}
+		return nil, errDuplicate // what comes of it is for adopt
 	}
 	conn, err := h.dial(ctx, dev)
 	if err != nil {
@@ -121,6 +134,16 @@ func (h *Host) connect(ctx context.Context, dev shoal.DeviceID) (*link, error) {
 		// The other side was faster; it is its turn to make the link. If it does not, the connection is idle and goes.
 		return nil, errDuplicate
 	}
+	return h.linkOver(ctx, conn, dev)
+}
+
+// linkOver makes a link over a connection.
+func (h *Host) linkOver(ctx context.Context, conn network.Conn, dev shoal.DeviceID) (*link, error) {
+	done, ok := h.links.begin(conn)
+	if !ok {
+		return nil, errDuplicate
+	}
+	defer done()
 	ctx, cancel := context.WithTimeout(ctx, handshakeWait)
 	defer cancel()
 	raw, err := openStream(ctx, conn, linkProtocol)
@@ -138,6 +161,10 @@ func (h *Host) dial(ctx context.Context, dev shoal.DeviceID) (network.Conn, erro
 	if r, ok := h.here.Find(dev); ok {
 		addrs = append(addrs, r.Addrs...)
 	}
+	addrs = slices.DeleteFunc(addrs, func(a ma.Multiaddr) bool {
+		_, relay, ok := address.SplitCircuit(a)
+		return ok && (relay == h.self || relay == dev)
+	})
 	store := h.net.Peerstore()
 	store.ClearAddrs(p)
 	store.AddAddrs(p, addrs, peerstore.TempAddrTTL)
@@ -235,18 +262,23 @@ func (h *Host) agree(ctx context.Context, l *link) error {
 
 // serveLink runs a link that is up until it ends, and closes its connection.
 func (h *Host) serveLink(l *link) {
-	if l.outbound {
+	if l.conn.Stat().Direction == network.DirOutbound {
 		h.book.Learn(l.dev, []ma.Multiaddr{l.conn.RemoteMultiaddr()})
 	}
+	if l.relayed() {
+		h.adoptAll(l)
+	}
 	l.tell(h.tellable()...)
+	l.tellEntry(h.ownEntry())
 	var writer sync.WaitGroup
+	writer.Go(func() { l.drain(drainWait, drainRest) })
 	writer.Go(func() {
-		if err := l.write(h.cfg.Heartbeat); err != nil {
+		if err := l.write(h.cfg.Heartbeat, h.lookForWake); err != nil {
 			h.log.Debug("link ends", "device", l.dev.String(), "err", err)
 		}
 		_ = l.conn.Close() // ends the reader
 	})
-	err := l.read(func(r *address.Record) { h.hear(l, r) })
+	err := l.read(func(r *address.Record) { h.hear(l, r) }, func(e *wire.Entry) { h.hearEntry(l.dev, e) })
 	h.log.Debug("link ends", "device", l.dev.String(), "err", err)
 	h.closeLink(l)
 	writer.Wait()
@@ -258,15 +290,49 @@ func (h *Host) closeLink(l *link) {
 	_ = l.conn.Close() // closing has no error that anybody could act on
 }
 
+// drain closes the link's connection some time after it has retired: when its streams have ended, or after wait.
+func (l *link) drain(wait, rest time.Duration) {
+	select {
+	case <-l.gone:
+		return
+	case <-l.retired:
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-l.gone:
+		return
+	case <-l.streams.none():
+		timer.Reset(rest)
+		select {
+		case <-l.gone:
+			return
+		case <-timer.C:
+		}
+	case <-timer.C:
+	}
+	_ = l.conn.Close() // ends the reader, and that the link
+}
+
 // linkUp and linkDown run under the link table's lock: they must not block.
 func (h *Host) linkUp(l *link) {
 	h.log.Info("device is up", "device", l.dev.String(), "address", l.conn.RemoteMultiaddr().String())
-	h.dials.change(func(p *redial.Plan, _ time.Time) { p.Up(l.dev) })
+	h.dials.change(func(p *redial.Plan, now time.Time) {
+		if l.relayed() {
+			p.Detour(now, l.dev, rand.Float64())
+		} else {
+			p.Up(l.dev)
+		}
+	})
+	h.places.ring()
+	h.RendezvousChanged()
 	h.events.push(Event{Device: l.dev, Up: true})
 }
 
 func (h *Host) linkDown(l *link) {
 	h.log.Info("device is down", "device", l.dev.String())
 	h.dials.change(func(p *redial.Plan, now time.Time) { p.Down(now, l.dev, rand.Float64()) })
+	h.places.ring()
+	h.RendezvousChanged()
 	h.events.push(Event{Device: l.dev, Up: false})
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/shoalmesh/shoal/p2p/internal/address"
 	"github.com/shoalmesh/shoal/p2p/internal/invite"
@@ -30,6 +31,14 @@ func TestFormatPageMatchesTheCode(t *testing.T) {
 		fmt.Sprintf("at most %d addresses in the shape above", invite.MaxAddrs),
 		fmt.Sprintf("nameplate 1 to %d", invite.MaxPlate),
 		fmt.Sprintf("name of 1 to %d bytes", maxGuestName),
+		fmt.Sprintf("| `%s` | %d |", seenProtocol, maxSeenFrame), fmt.Sprintf("own addresses, %d at most", maxCandidates),
+		fmt.Sprintf("attempts of %d s", punchWait/time.Second),
+		fmt.Sprintf("closed %d s after the last of them has ended, or after %d minutes", drainRest/time.Second, drainWait/time.Minute),
+		fmt.Sprintf("at most %d of these, %d of one relay", maxCircuits, circuitsPerRelay),
+		fmt.Sprintf("the place holds (%d h)", relayTTL/time.Hour),
+		fmt.Sprintf("| places | one for each of %d devices", Limits{}.withDefaults().Peers),
+		fmt.Sprintf("| circuits of one device | %d |", relayCircuits),
+		fmt.Sprintf("| copied at once | %d KiB", relayBuffer>>10),
 	}
 	for r, name := range wire.Reason_name {
 		if r != 0 {

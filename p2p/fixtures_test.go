@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	ma "github.com/multiformats/go-multiaddr"
+
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/mesh"
 	"github.com/shoalmesh/shoal/p2p/internal/neighbours"
@@ -216,3 +218,9 @@ func poll(t testing.TB, what string, cond func() bool) {
 		}
 	}
 }
+
+// connAddrs is a connection of which only the other side's address is known.
+type connAddrs struct{ remote string }
+
+func (connAddrs) LocalMultiaddr() ma.Multiaddr    { return ma.StringCast("/ip4/127.0.0.1/tcp/1") }
+func (c connAddrs) RemoteMultiaddr() ma.Multiaddr { return ma.StringCast(c.remote) }

@@ -57,16 +57,24 @@ func (g *gater) InterceptPeerDial(p peer.ID) bool {
 // InterceptAddrDial has nothing to add.
 func (g *gater) InterceptAddrDial(peer.ID, ma.Multiaddr) bool { return true }
 
-// InterceptAccept has nothing to add: the resource manager counts connections per address.
-func (g *gater) InterceptAccept(network.ConnMultiaddrs) bool { return true }
+// InterceptAccept refuses circuits that do not come through a member. What comes directly is counted per address by the
+// resource manager.
+func (g *gater) InterceptAccept(c network.ConnMultiaddrs) bool {
+	if !address.IsRelayed(c.RemoteMultiaddr()) {
+		return true
+	}
+	_, relay, ok := address.SplitCircuit(c.RemoteMultiaddr())
+	return ok && g.admits(relay)
+}
 
 // InterceptSecured decides when the other side's key is proved.
-func (g *gater) InterceptSecured(dir network.Direction, p peer.ID, _ network.ConnMultiaddrs) bool {
+func (g *gater) InterceptSecured(dir network.Direction, p peer.ID, c network.ConnMultiaddrs) bool {
 	if dir == network.DirOutbound {
 		return g.InterceptPeerDial(p)
 	}
 	dev, ok := address.FromPeer(p)
-	return ok && (g.admits(dev) || g.inviting() || g.recovering.Load())
+	// Guests, and who recovers, come directly: relays serve members alone.
+	return ok && (g.admits(dev) || (g.inviting() || g.recovering.Load()) && !address.IsRelayed(c.RemoteMultiaddr()))
 }
 
 // InterceptUpgraded has nothing to add.

@@ -17,6 +17,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
+	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
 	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
@@ -29,6 +31,8 @@ import (
 	"github.com/shoalmesh/shoal/p2p/internal/invite"
 	"github.com/shoalmesh/shoal/p2p/internal/mdns"
 	"github.com/shoalmesh/shoal/p2p/internal/neighbours"
+	"github.com/shoalmesh/shoal/p2p/internal/rendezvous"
+	"github.com/shoalmesh/shoal/p2p/internal/wire"
 )
 
 // Host is the network end of one device. Make it with New, add handlers, then Run it. All methods are safe for
@@ -45,20 +49,26 @@ type Host struct {
 	links  *linkTable
 	events *eventQueue
 	dials  *dialer
+	places *reservations
 	here   *neighbours.Board
 	pairs  *invite.Desk
 	idle   *idleConns
+	wake   wakeWatch
 	mdns   *mdns.Service
+	relay  *relay.Relay        // nil: this host is none
+	punch  *holepunch.Service  // nil: this host has no port for it
+	meet   *rendezvous.Service // set by SetRendezvous; nil: the hash table is off
 	count  traffic
 
 	started chan struct{}      // closed when Run begins
 	life    context.Context    // ends when Close begins; parent of all that handlers do
 	stop    context.CancelFunc // ends life
 
-	mu      sync.Mutex      // guards running, closed, own, admit, and work's first Add
+	mu      sync.Mutex      // guards running, closed, own, entry, admit, and work's first Add
 	running bool            // Run was called
 	closed  bool            // Close has begun: nothing new may start
 	own     *address.Record // this device's own address record
+	entry   *wire.Entry     // where this host's second host can be entered; nil: nowhere
 	admit   Admitter
 	work    sync.WaitGroup // Run, and everything that came in from outside
 
@@ -84,12 +94,13 @@ func New(c Config) (*Host, error) {
 	h.book = address.NewBook(h.self)
 	h.events = newEventQueue()
 	h.dials = newDialer(c.Clock)
+	h.places = newReservations()
 	h.links = newLinkTable(h.linkUp, h.linkDown)
 	h.here = neighbours.New(c.RuntimeDirs)
 	h.pairs = invite.NewDesk(c.Clock, c.Rand)
 	h.gate = &gater{admits: c.Gate, inviting: h.pairs.Open, joining: make(map[shoal.DeviceID]int)}
 	h.idle = newIdleConns()
-	h.mdns = mdns.New(mdns.Config{Device: h.self, Run: h.run, Addrs: h.ownAddrs, Heard: h.sawNear, Clock: c.Clock, Log: c.Log})
+	h.mdns = mdns.New(mdns.Config{Device: h.self, Run: h.run, Addrs: h.directAddrs, Heard: h.sawNear, Clock: c.Clock, Log: c.Log})
 	if h.net, err = newLibp2p(c, h.gate); err != nil {
 		h.stop()
 		return nil, err
@@ -100,11 +111,23 @@ func New(c Config) (*Host, error) {
 	h.net.Network().Notify(h.idle.notifiee(h))
 	h.net.SetStreamHandler(linkProtocol, h.acceptLink)
 	h.net.SetStreamHandler(pairProtocol, h.acceptPair)
+	h.net.SetStreamHandler(seenProtocol, h.acceptSeen)
+	if c.Relay {
+		h.relay, err = newRelay(h.net, c)
+	}
+	h.net.Network().Notify(&network.NotifyBundle{ConnectedF: func(_ network.Network, c network.Conn) { h.adopt(c) }})
+	if err == nil {
+		err = h.startPunching()
+	}
+	if err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
 	return h, nil
 }
 
 // newLibp2p builds the libp2p host: TCP and QUIC, TLS only, our limits, ranker and gater, and nothing that talks to
-// anybody unasked.
+// anybody unasked but, if it may, to the router. Identify and AutoNAT stay off: identify would tell guests about us, and
+// AutoNAT v2 dials back with keys that the gate refuses.
 func newLibp2p(c Config, gate *gater) (host.Host, error) {
 	key, err := crypto.UnmarshalEd25519PrivateKey(c.Identity.PrivateKey())
 	if err != nil {
@@ -115,7 +138,12 @@ func newLibp2p(c Config, gate *gater) (host.Host, error) {
 		return nil, fmt.Errorf("set network limits: %w", err)
 	}
 	near := &address.Attached{Clock: c.Clock}
+	ports := func(*libp2p.Config) error { return nil }
+	if c.mapsPorts() {
+		ports = libp2p.NATPortMap()
+	}
 	h, err := libp2p.New(
+		ports,
 		libp2p.Identity(key),
 		libp2p.ListenAddrStrings(c.Listen...),
 		// Without port reuse two devices that dial each other at once get two connections, of which one is dropped,
@@ -132,7 +160,7 @@ func newLibp2p(c Config, gate *gater) (host.Host, error) {
 			swarm.WithUDPBlackHoleSuccessCounter(nil), swarm.WithIPv6BlackHoleSuccessCounter(nil),
 			swarm.WithDialTimeout(dialWait), swarm.WithDialTimeoutLocal(dialWait)),
 		libp2p.UserAgent("shoal"),
-		libp2p.DisableRelay(), libp2p.DisableMetrics(), libp2p.Ping(false), libp2p.DisableIdentifyAddressDiscovery(),
+		libp2p.EnableRelay(), libp2p.DisableMetrics(), libp2p.Ping(false), libp2p.DisableIdentifyAddressDiscovery(),
 	)
 	if err != nil {
 		resources.Close()
@@ -153,11 +181,21 @@ func (h *Host) Addrs() []string {
 	return out
 }
 
-// ownAddrs lists what others may dial: local networks first, this machine alone last.
+// ownAddrs lists what others may dial: local networks first, then the internet, relays, and this machine alone last.
 func (h *Host) ownAddrs() []ma.Multiaddr {
-	addrs := slices.DeleteFunc(h.net.Addrs(), func(a ma.Multiaddr) bool { return address.IsLinkLocal(a) || address.Check(a, false) != nil })
+	circuits := h.places.addrs()
+	addrs := append(address.Unique(h.directAddrs(), address.MaxAddrs-len(circuits)), circuits...)
 	slices.SortStableFunc(addrs, func(a, b ma.Multiaddr) int { return address.Order(a) - address.Order(b) })
-	return address.Unique(addrs, address.MaxAddrs)
+	return addrs
+}
+
+// directAddrs is ownAddrs without relays.
+func (h *Host) directAddrs() []ma.Multiaddr {
+	addrs := slices.DeleteFunc(h.net.Addrs(), func(a ma.Multiaddr) bool {
+		return address.IsRelayed(a) || address.IsLinkLocal(a) || address.Check(a, false) != nil
+	})
+	slices.SortStableFunc(addrs, func(a, b ma.Multiaddr) int { return address.Order(a) - address.Order(b) })
+	return addrs
 }
 
 // Run connects, answers and announces until ctx ends or Close is called, then closes the host. It may be called once.
@@ -191,8 +229,12 @@ func (h *Host) runServices(ctx context.Context) error {
 	services.Go(func() { h.watchOwnAddrs(ctx) })
 	services.Go(func() { h.here.Run(ctx, h.log) })
 	services.Go(func() { h.runPlates(ctx) })
+	services.Go(func() { h.runReservations(ctx) })
 	if h.cfg.MDNS {
 		services.Go(func() { h.mdns.Run(ctx) })
+	}
+	if h.meet != nil {
+		services.Go(func() { h.meet.Run(ctx) })
 	}
 	h.runDials(ctx)
 	return nil
@@ -214,7 +256,14 @@ func (h *Host) shutdown() error {
 	for _, l := range h.links.all() {
 		h.links.remove(l)
 	}
-	err := h.net.Close()
+	var err error
+	if h.relay != nil {
+		err = h.relay.Close()
+	}
+	if h.punch != nil {
+		err = errors.Join(err, h.punch.Close())
+	}
+	err = errors.Join(err, h.net.Close())
 	done := make(chan struct{})
 	go func() { // ends with the handlers; the only thing that can keep it is a handler that ignores its context
 		h.work.Wait()
@@ -279,7 +328,8 @@ func (h *Host) serveStream(raw network.Stream, fn func(context.Context, shoal.De
 	if l == nil {
 		return
 	}
-	s.heard = l.heard
+	s.heard, s.over = l.heard, l.streams.done
+	l.streams.add()
 	// The other side may have seen its yes before this side has.
 	wait, cancel := context.WithTimeout(l.live, handshakeWait)
 	defer cancel()
@@ -291,7 +341,8 @@ func (h *Host) serveStream(raw network.Stream, fn func(context.Context, shoal.De
 
 // Open opens a stream to a device that is up. Errors: ErrNotConnected, or why the stream could not be opened (the
 // other side does not speak the protocol, ctx has ended, limits). ctx bounds the opening only. It takes one round trip:
-// keep streams and send many messages on each.
+// keep streams and send many messages on each. When a direct connection takes the place of a circuit, streams that are
+// open stay where they are for a while; see Event.
 func (h *Host) Open(ctx context.Context, dev shoal.DeviceID, proto string) (Stream, error) {
 	l := h.links.of(dev)
 	if l == nil {
@@ -301,7 +352,8 @@ func (h *Host) Open(ctx context.Context, dev shoal.DeviceID, proto string) (Stre
 	if err != nil {
 		return nil, fmt.Errorf("open %s to %s: %w", proto, dev.Short(), err)
 	}
-	return &stream{Stream: raw, count: &h.count, heard: l.heard}, nil
+	l.streams.add()
+	return &stream{Stream: raw, count: &h.count, heard: l.heard, over: l.streams.done}, nil
 }
 
 // Disconnect ends the link and every other connection with dev. If dev is still a member it is dialed again after a

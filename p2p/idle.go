@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// idleWait is how long an inbound connection may stay without link and without pairing.
+	// idleWait is how long a connection may stay without link and without pairing.
 	idleWait = 15 * time.Second
 	// maxGuests bounds the connections of devices that the gate does not admit: whoever pairs needs one.
 	maxGuests = 8
@@ -18,8 +18,8 @@ const (
 	maxStrangers = 4
 )
 
-// idleConns closes inbound connections that are good for nothing: somebody who passes the gate, or comes as a guest,
-// and then says nothing. Safe for concurrent use.
+// idleConns closes connections that are good for nothing: somebody who passes the gate, or comes as a guest, and then
+// says nothing; a punched connection over which the other side makes no link. Safe for concurrent use.
 type idleConns struct {
 	mu     sync.Mutex // guards all below
 	timers map[network.Conn]*time.Timer
@@ -36,11 +36,11 @@ func newIdleConns() *idleConns {
 func (c *idleConns) notifiee(h *Host) network.Notifiee {
 	return &network.NotifyBundle{
 		ConnectedF: func(_ network.Network, conn network.Conn) {
-			if conn.Stat().Direction != network.DirInbound {
-				return
-			}
 			dev, ok := address.FromPeer(conn.RemotePeer())
 			guest := !ok || !h.cfg.Gate(dev)
+			if guest && conn.Stat().Direction != network.DirInbound {
+				return // this device is the guest
+			}
 			used := func() bool { return h.links.on(conn) != nil }
 			room := maxStrangers
 			if h.pairs.Open() {
@@ -65,11 +65,24 @@ func (c *idleConns) watch(conn network.Conn, guest bool, room int, used func() b
 		c.guests[conn] = true
 	}
 	c.timers[conn] = time.AfterFunc(idleWait, func() {
-		if !used() && !c.used(conn) {
+		switch {
+		case used() || c.used(conn):
+		case carriesCircuits(conn): // others depend on it, and nothing tells when they do no more
+			c.again(conn)
+		default:
 			_ = conn.Close()
 		}
 	})
 	return true
+}
+
+// again looks at conn once more after idleWait.
+func (c *idleConns) again(conn network.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t := c.timers[conn]; t != nil && !c.ended {
+		t.Reset(idleWait)
+	}
 }
 
 // use notes that conn serves a guest until the returned function is called.

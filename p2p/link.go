@@ -36,6 +36,7 @@ var (
 // link is the connection with one device that is in use, and its control stream. States:
 //
 //	new --handshake: yes--> up --end--> gone
+//	up --a direct connection takes the place of this circuit--> retired --its streams ended, or drainWait--> gone
 //	new --anything else--> gone
 type link struct {
 	// set once, before the link is shared
@@ -43,7 +44,7 @@ type link struct {
 	conn     network.Conn
 	stream   *stream
 	in       *bufio.Reader // over stream; used by one goroutine at a time
-	outbound bool          // this side dialed
+	outbound bool          // this side opened the stream: who dialed, or who adopted the connection
 
 	// set before up is closed
 	run   uint64 // the other side's number of its run
@@ -56,18 +57,66 @@ type link struct {
 
 	heardAt atomic.Int64 // unix nanoseconds of the last byte from the other side
 	outbox  outbox
+
+	retired chan struct{} // closed by retire
+	retire  func()        // closes retired, once
+	streams streamCount
 }
 
+// streamCount counts the streams of a link but its own. Safe for concurrent use.
+type streamCount struct {
+	mu   sync.Mutex // guards n, zero
+	n    int
+	zero chan struct{} // closed when n falls to 0; nil: nobody waits
+}
+
+func (c *streamCount) add() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n++
+}
+
+func (c *streamCount) done() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n--; c.n == 0 && c.zero != nil {
+		close(c.zero)
+		c.zero = nil
+	}
+}
+
+// none returns a channel that is closed when there are no streams: now, or the next time. For one waiter.
+func (c *streamCount) none() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	zero := make(chan struct{})
+	if c.n == 0 {
+		close(zero)
+	} else {
+		c.zero = zero
+	}
+	return zero
+}
+
+// improves tells whether l, of the same run of the other side, is direct and old is a circuit.
+func (l *link) improves(old *link) bool {
+	return old.isUp() && old.run == l.run && old.relayed() && !l.relayed()
+}
+
+// relayed tells whether the link is a circuit.
+func (l *link) relayed() bool { return address.IsRelayed(l.conn.RemoteMultiaddr()) }
+
 // outbox is what the writer of a link is to send. It is bounded by what it holds: at most one record per device, one
-// ping and one pong at a time.
+// entry, one ping and one pong at a time.
 type outbox struct {
 	wake chan struct{} // depth 1; full means the writer is awake already
 
 	mu      sync.Mutex // guards all below
 	records map[shoal.DeviceID]*address.Record
-	ping    uint64 // number to ask for; 0: none
-	pong    uint64 // number to answer; 0: none
-	pings   uint64 // the last number that was used
+	entry   *wire.Entry // nil: none to tell
+	ping    uint64      // number to ask for; 0: none
+	pong    uint64      // number to answer; 0: none
+	pings   uint64      // the last number that was used
 	waiting map[uint64]chan struct{}
 }
 
@@ -76,13 +125,14 @@ func newLink(parent context.Context, s *stream, dev shoal.DeviceID, outbound boo
 	l := &link{
 		dev: dev, conn: s.Conn(), stream: s, outbound: outbound,
 		in: bufio.NewReaderSize(s, 4<<10),
-		up: make(chan struct{}), gone: make(chan struct{}), live: ctx,
+		up: make(chan struct{}), gone: make(chan struct{}), live: ctx, retired: make(chan struct{}),
 		outbox: outbox{
 			wake:    make(chan struct{}, 1),
 			records: make(map[shoal.DeviceID]*address.Record),
 			waiting: make(map[uint64]chan struct{}),
 		},
 	}
+	l.retire = sync.OnceFunc(func() { close(l.retired) })
 	l.end = sync.OnceFunc(func() {
 		cancel()
 		close(l.gone)
@@ -121,7 +171,7 @@ func (l *link) send(m *wire.Link) error {
 	return WriteFrame(l.stream, raw)
 }
 
-// greet exchanges hellos: the dialing side speaks first.
+// greet exchanges hellos: the side that opened the stream speaks first.
 func (l *link) greet(ownRun uint64) error {
 	hello := &wire.Link{Kind: &wire.Link_Hello{Hello: &wire.Hello{Run: ownRun}}}
 	if l.outbound {
@@ -191,6 +241,17 @@ func (l *link) tell(records ...*address.Record) {
 	l.outbox.poke()
 }
 
+// tellEntry queues where this side's second host can be entered; nil is nothing to tell.
+func (l *link) tellEntry(e *wire.Entry) {
+	if e == nil {
+		return
+	}
+	l.outbox.mu.Lock()
+	l.outbox.entry = e
+	l.outbox.mu.Unlock()
+	l.outbox.poke()
+}
+
 // probe asks for a sign of life and says whether it came within wait.
 func (l *link) probe(ctx context.Context, wait time.Duration) bool {
 	o := &l.outbox
@@ -245,14 +306,17 @@ func (o *outbox) take() []*wire.Link {
 	for _, r := range o.records {
 		out = append(out, &wire.Link{Kind: &wire.Link_Addresses{Addresses: r.Raw}})
 	}
-	o.ping, o.pong = 0, 0
+	if o.entry != nil {
+		out = append(out, &wire.Link{Kind: &wire.Link_Entry{Entry: o.entry}})
+	}
+	o.ping, o.pong, o.entry = 0, 0, nil
 	clear(o.records)
 	return out
 }
 
 // write sends what the outbox holds and a heartbeat now and then, until the link or the host ends, or the other side is
-// silent for too long. A heartbeat is a ping with number 0; nobody answers it.
-func (l *link) write(heartbeat time.Duration) error {
+// silent for too long. A heartbeat is a ping with number 0; nobody answers it. beat is called before each.
+func (l *link) write(heartbeat time.Duration, beat func()) error {
 	patience := silentBeats * heartbeat
 	beatAt := time.Now().Add(heartbeat)
 	timer := time.NewTimer(heartbeat)
@@ -271,6 +335,7 @@ func (l *link) write(heartbeat time.Duration) error {
 			return errSilent
 		}
 		if !time.Now().Before(beatAt) {
+			beat()
 			msgs = append(msgs, &wire.Link{Kind: &wire.Link_Ping{Ping: &wire.Ping{}}})
 			beatAt = time.Now().Add(heartbeat)
 		}
@@ -284,8 +349,9 @@ func (l *link) write(heartbeat time.Duration) error {
 	}
 }
 
-// read takes in what the other side says until the link breaks. accept gets each address record that verifies.
-func (l *link) read(accept func(*address.Record)) error {
+// read takes in what the other side says until the link breaks. accept gets each address record that verifies, enter each
+// entry.
+func (l *link) read(accept func(*address.Record), enter func(*wire.Entry)) error {
 	for {
 		m, err := receiveLink(l.in)
 		if err != nil {
@@ -307,6 +373,8 @@ func (l *link) read(accept func(*address.Record)) error {
 				return err
 			}
 			accept(r)
+		case *wire.Link_Entry:
+			enter(k.Entry)
 		case nil: // a kind that a later version added
 		default:
 			return fmt.Errorf("link message out of turn: %w", ErrMalformed)

@@ -13,21 +13,41 @@ import (
 
 // linkTable holds the one link of each device, and every connection's link while it is being made. Of two connections
 // with one device the device with the lower ID decides which stays: it claims a place before it says yes, the other side
-// follows. Safe for concurrent use.
+// follows. A direct connection takes the place of a circuit: that link retires, which ends nothing on it. Safe for
+// concurrent use.
 type linkTable struct {
 	// onUp and onDown are called under mu, so that their order is that of the links; they must not block or call back.
 	onUp, onDown func(*link)
 
-	mu       sync.Mutex // guards byDevice, byConn
+	mu       sync.Mutex // guards all below
 	byDevice map[shoal.DeviceID]*link
 	byConn   map[network.Conn]*link
+	making   map[network.Conn]bool    // this side is opening the link's stream
+	next     map[shoal.DeviceID]*link // direct, claimed, and not up yet while a circuit still has the place
 }
 
 func newLinkTable(onUp, onDown func(*link)) *linkTable {
 	return &linkTable{
 		onUp: onUp, onDown: onDown,
 		byDevice: make(map[shoal.DeviceID]*link), byConn: make(map[network.Conn]*link),
+		making: make(map[network.Conn]bool), next: make(map[shoal.DeviceID]*link),
 	}
+}
+
+// begin lets the caller alone make a link over conn until the returned function is called; false if somebody does already
+// or has. Of two streams for one link each side could choose another.
+func (t *linkTable) begin(conn network.Conn) (done func(), ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.making[conn] || t.byConn[conn] != nil {
+		return nil, false
+	}
+	t.making[conn] = true
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.making, conn)
+	}, true
 }
 
 // add notes that l is being made on its connection; false if that has a link already.
@@ -42,17 +62,20 @@ func (t *linkTable) add(l *link) bool {
 }
 
 // claim takes the device's place for l, for the side that decides. An older link keeps the place if it belongs to the
-// same run of the other side and answers; then claim returns false.
+// same run of the other side, answers, and is no circuit that l does without; then claim returns false.
 func (t *linkTable) claim(ctx context.Context, l *link) bool {
 	for {
-		t.mu.Lock()
-		old := t.byDevice[l.dev]
-		if old == nil {
-			t.byDevice[l.dev] = l
-			t.mu.Unlock()
+		claimed, next, old := t.tryClaim(l)
+		if claimed {
 			return true
 		}
-		t.mu.Unlock()
+		if next != nil {
+			t.settled(ctx, next)
+			if ctx.Err() != nil {
+				return false
+			}
+			continue
+		}
 		if old.run == l.run && t.settled(ctx, old) && old.probe(ctx, probeWait) {
 			return false
 		}
@@ -61,6 +84,25 @@ func (t *linkTable) claim(ctx context.Context, l *link) bool {
 		}
 		t.remove(old)
 	}
+}
+
+// tryClaim takes the place of l's device if it is free, or held by a circuit that l improves. Else it returns what is in
+// the way: a link that is about to take the place, or the one that has it.
+func (t *linkTable) tryClaim(l *link) (claimed bool, next, old *link) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	next, old = t.next[l.dev], t.byDevice[l.dev]
+	switch {
+	case next != nil:
+		return false, next, nil
+	case old == nil:
+		t.byDevice[l.dev] = l
+	case l.improves(old):
+		t.next[l.dev] = l
+	default:
+		return false, nil, old
+	}
+	return true, nil, nil
 }
 
 // settled waits until a link that has claimed its place is up, and says whether it came to that.
@@ -80,12 +122,18 @@ func (t *linkTable) raise(l *link, claimed bool, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	old := t.byDevice[l.dev]
-	if t.byConn[l.conn] != l || claimed && old != l {
+	if t.byConn[l.conn] != l || claimed && old != l && t.next[l.dev] != l {
 		return false
 	}
-	if old != nil && old != l {
+	switch {
+	case old == nil || old == l:
+	case l.improves(old):
+		t.onDown(old) // whoever keeps streams begins anew on the better connection
+		old.retire()
+	default:
 		t.drop(old)
 	}
+	delete(t.next, l.dev)
 	t.byDevice[l.dev] = l
 	l.since = now
 	close(l.up)
@@ -104,6 +152,9 @@ func (t *linkTable) remove(l *link) {
 func (t *linkTable) drop(l *link) {
 	if t.byConn[l.conn] == l {
 		delete(t.byConn, l.conn)
+	}
+	if t.next[l.dev] == l {
+		delete(t.next, l.dev)
 	}
 	if t.byDevice[l.dev] == l {
 		delete(t.byDevice, l.dev)

@@ -71,7 +71,10 @@ func (h *Host) KnownAddrs(dev shoal.DeviceID) []string {
 
 // sawNear: a host was seen on the local network. Members are dialed at once.
 func (h *Host) sawNear(n mdns.Notice) {
-	if n.Service != mdns.Members || n.Device == h.self || !h.cfg.Gate(n.Device) || h.links.of(n.Device) != nil {
+	if n.Service != mdns.Members || n.Device == h.self || !h.cfg.Gate(n.Device) {
+		return
+	}
+	if l := h.links.of(n.Device); l != nil && !l.relayed() {
 		return
 	}
 	h.book.Learn(n.Device, n.Addrs)
@@ -169,16 +172,29 @@ func (h *Host) watchOwnAddrs(ctx context.Context) {
 			if !ok {
 				return
 			}
-			if sameAddrs(h.ownRecord(), h.ownAddrs()) {
+			if !h.readdress() {
 				continue
 			}
-			if err := h.publish(0); err != nil {
-				h.log.Warn("publish own addresses", "err", err)
-			}
+			h.probeLinks()
 			h.mdns.Readdress()
+			if h.meet != nil {
+				h.meet.Anew()
+			}
 			h.dials.change(func(p *redial.Plan, now time.Time) { p.NewsOfAll(now) })
 		}
 	}
+}
+
+// readdress publishes this device's addresses if they have changed, and says whether they had.
+func (h *Host) readdress() bool {
+	if sameAddrs(h.ownRecord(), h.ownAddrs()) {
+		return false
+	}
+	if err := h.publish(0); err != nil {
+		h.log.Warn("publish own addresses", "err", err)
+	}
+	h.RendezvousChanged()
+	return true
 }
 
 func sameAddrs(r *address.Record, addrs []ma.Multiaddr) bool {

@@ -64,7 +64,7 @@ func (h *Host) NewInvite(role mesh.Role, ttl time.Duration, autoAdmit bool) (Inv
 		return Invite{}, err
 	}
 	t := Ticket{Inviter: h.self, Mesh: i.Mesh, Role: role, Expires: i.Expires, Secret: i.Secret}
-	for _, a := range ticketAddrs(h.ownAddrs()) {
+	for _, a := range ticketAddrs(h.directAddrs()) {
 		t.Addrs = append(t.Addrs, a.String())
 	}
 	text, err := t.Encode()

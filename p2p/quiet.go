@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	golog "github.com/ipfs/go-log/v2"
 	"github.com/libp2p/go-libp2p/gologshim"
 )
 
@@ -20,6 +21,8 @@ func quietLibraries(log *slog.Logger) {
 	libraryLog.Store(log)
 	quietOnce.Do(func() {
 		gologshim.SetDefaultHandler(libraryHandler{})
+		// The hash table has another log, which knows no handler of ours.
+		golog.SetupLogging(golog.Config{Level: golog.LevelFatal})
 		// quic-go complains there about small socket buffers, about which the user can rarely do anything.
 		_ = os.Setenv("QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING", "true")
 	})

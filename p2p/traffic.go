@@ -20,6 +20,7 @@ type stream struct {
 	network.Stream
 	count *traffic
 	heard func() // called after each successful Read; cheap
+	over  func() // called once, at the first Close or Reset; nil: nobody asks
 	ended atomic.Bool
 }
 
@@ -33,7 +34,7 @@ const negotiateWait = 10 * time.Second
 func openStream(ctx context.Context, conn network.Conn, proto protocol.ID) (network.Stream, error) {
 	ctx, cancel := context.WithTimeout(ctx, negotiateWait)
 	defer cancel()
-	s, err := conn.NewStream(ctx)
+	s, err := conn.NewStream(network.WithAllowLimitedConn(ctx, "members use what there is"))
 	if err != nil {
 		return nil, err
 	}
@@ -65,13 +66,19 @@ func (s *stream) Write(p []byte) (int, error) {
 }
 
 func (s *stream) Close() error {
-	s.ended.Store(true)
+	defer s.end()
 	return s.Stream.Close()
 }
 
 func (s *stream) Reset() error {
-	s.ended.Store(true)
+	defer s.end()
 	return s.Stream.Reset()
+}
+
+func (s *stream) end() {
+	if s.ended.CompareAndSwap(false, true) && s.over != nil {
+		s.over()
+	}
 }
 
 // finish resets the stream unless it was ended already: a reset after Close would throw away what is still on its way.

@@ -23,12 +23,14 @@ const (
 // Peer is a device that is connected now.
 type Peer struct {
 	Device    shoal.DeviceID
-	Address   string // the remote multiaddr without /p2p/
+	Address   string // the remote multiaddr without /p2p/; through a relay that of the relay, and the circuit
 	Transport Transport
 	Since     time.Time // when the link came up, own clock
 }
 
-// Event says that a device came up or went down. For one device Up and Down alternate, beginning with Up.
+// Event says that a device came up or went down. For one device Up and Down alternate, beginning with Up. When a better
+// connection takes the place of a circuit, Down and Up follow each other at once: who keeps streams opens them anew, on
+// the better connection; those that are open go on, for five minutes at most.
 type Event struct {
 	Device shoal.DeviceID
 	Up     bool

@@ -49,7 +49,7 @@ type daemonFunc func(ctx context.Context, c daemonConfig) error
 // takes 5 to 10 MiB off the memory at work. Half of the default takes twice that, but costs a sixth of the processor's time with small files.
 const gcPercent = 80
 
-// runDaemon is the device of package node. The web address (API) and the DHT come later: until then these flags are accepted and do nothing.
+// runDaemon is the device of package node. The web address (API) comes later: until then its flags are accepted and do nothing.
 var runDaemon daemonFunc = func(ctx context.Context, c daemonConfig) (err error) {
 	stop, err := startProfile(os.Getenv(profileVariable))
 	if err != nil {
@@ -60,7 +60,7 @@ var runDaemon daemonFunc = func(ctx context.Context, c daemonConfig) (err error)
 		debug.SetGCPercent(gcPercent)
 	}
 	return node.Run(ctx, node.Config{
-		Home: c.Home, Dir: c.Dir, DefaultDir: c.DefaultDir, Name: c.Name, Listen: c.Listen, NoMDNS: c.NoMDNS, Bootstrap: c.Bootstrap,
+		Home: c.Home, Dir: c.Dir, DefaultDir: c.DefaultDir, Name: c.Name, Listen: c.Listen, NoMDNS: c.NoMDNS, NoDHT: c.NoDHT, Bootstrap: c.Bootstrap,
 		Join: c.Join, Recover: c.Recover, AutoAdmit: c.AutoAdmit, RecoveryOut: c.RecoveryOut, Service: c.Service,
 		Ready: c.Ready, ShowPhrase: c.ShowPhrase, Ask: c.Ask, Progress: c.Progress, Log: c.Log,
 	})

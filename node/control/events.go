@@ -37,6 +37,7 @@ const (
 	EventAdmitted     EventKind = "admitted"     // a device was admitted
 	EventDenied       EventKind = "denied"       // a guest was sent away, or went
 	EventRevoked      EventKind = "revoked"      // a device was put out of the mesh
+	EventSeen         EventKind = "seen"         // a device that is not connected left word that it has something newer
 )
 
 // Event is one thing that happened.

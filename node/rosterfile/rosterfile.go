@@ -191,6 +191,12 @@ func (s *Store) evaluate() {
 	s.roster.OpenNames(s.id)
 	s.state = s.roster.State()
 	s.keys = map[shoal.FolderID]*mesh.FolderKeys{}
+	if s.roster.Count() == 0 {
+		return
+	}
+	if k, err := s.roster.FolderKeys(s.id, shoal.FolderID{}); err == nil {
+		s.keys[shoal.FolderID{}] = k
+	}
 	for _, f := range s.state.Folders() {
 		if k, err := s.roster.FolderKeys(s.id, f.ID); err == nil {
 			s.keys[f.ID] = k
@@ -205,7 +211,7 @@ func (s *Store) State() *mesh.State {
 	return s.state
 }
 
-// Keys returns the keys of a folder; nil when this device has none.
+// Keys returns the keys of a folder, the zero one for the mesh itself; nil when this device has none.
 func (s *Store) Keys(f shoal.FolderID) *mesh.FolderKeys {
 	s.mu.Lock()
 	defer s.mu.Unlock()

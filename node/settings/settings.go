@@ -39,7 +39,8 @@ type Folder struct {
 type Settings struct {
 	Name       string              `json:"name"`
 	Folders    []Folder            `json:"folders"`
-	Addresses  map[string][]string `json:"addresses"` // device → where it was last seen
+	Addresses  map[string][]string `json:"addresses"`         // device → where it was last seen
+	Entries    []string            `json:"entries,omitempty"` // ways into the hash table that worked
 	PhraseSeen bool                `json:"phrase_seen"`
 }
 
@@ -120,6 +121,7 @@ func clone(s Settings) Settings {
 		addrs[k] = slices.Clone(v)
 	}
 	s.Addresses = addrs
+	s.Entries = slices.Clone(s.Entries)
 	return s
 }
 

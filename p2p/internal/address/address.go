@@ -72,8 +72,16 @@ func Decode(raw []byte) (ma.Multiaddr, error) {
 	return a, Check(a, false)
 }
 
-// Check holds the one shape that this version dials: host, then TCP port, or UDP port and QUIC.
+// Check holds the two shapes that this version dials: host, then TCP port, or UDP port and QUIC; and such an address of
+// a relay, followed by the relay's ID and p2p-circuit.
 func Check(a ma.Multiaddr, names bool) error {
+	if relay, _, ok := SplitCircuit(a); ok {
+		return checkDirect(relay, names)
+	}
+	return checkDirect(a, names)
+}
+
+func checkDirect(a ma.Multiaddr, names bool) error {
 	var codes []int
 	for _, c := range a {
 		codes = append(codes, c.Protocol().Code)
@@ -110,6 +118,30 @@ func Check(a ma.Multiaddr, names bool) error {
 func IsTCP(a ma.Multiaddr) bool {
 	_, err := a.ValueForProtocol(ma.P_TCP)
 	return err == nil
+}
+
+// Circuit is the address at which a device is reached through a relay that listens at a.
+func Circuit(a ma.Multiaddr, relay shoal.DeviceID) (ma.Multiaddr, error) {
+	tail, err := ma.NewMultiaddr("/p2p/" + relay.String() + "/p2p-circuit")
+	if err != nil {
+		return nil, fmt.Errorf("circuit through %s: %w", relay.Short(), ErrMalformed)
+	}
+	return a.Encapsulate(tail), nil
+}
+
+// SplitCircuit takes a circuit apart: where the relay listens, and who it is. False: a is no circuit, or none of the
+// shape that Circuit makes.
+func SplitCircuit(a ma.Multiaddr) (at ma.Multiaddr, relay shoal.DeviceID, ok bool) {
+	n := len(a) - 2
+	if n < 1 || a[n].Protocol().Code != ma.P_P2P || a[n+1].Protocol().Code != ma.P_CIRCUIT {
+		return nil, relay, false
+	}
+	id, err := peer.IDFromBytes(a[n].RawValue())
+	if err != nil {
+		return nil, relay, false
+	}
+	relay, ok = FromPeer(id)
+	return a[:n], relay, ok
 }
 
 // IsRelayed tells whether a runs through a relay.
@@ -186,13 +218,15 @@ func (c *Attached) Networks() []netip.Prefix {
 	return c.nets
 }
 
-// Order sorts addresses for others: local networks, then the internet, then this machine alone; IPv4 and TCP first.
+// Order sorts addresses for others: local networks, the internet, relays, then this machine alone; IPv4 and TCP first.
 func Order(a ma.Multiaddr) int {
 	n := 0
 	ip, err := manet.ToIP(a)
 	switch {
+	case IsRelayed(a):
+		n = 16
 	case err == nil && ip.IsLoopback():
-		n = 20
+		n = 24
 	case !IsNear(a, nil):
 		n = 10
 	}

@@ -68,22 +68,29 @@ func TestOnlyTheDialedShapesAreAddresses(t *testing.T) {
 	t.Parallel()
 	d, other := identity(t).Device(), identity(t).Device()
 	for s, want := range map[string]bool{
-		"/ip4/192.168.1.7/tcp/4001":                              true,
-		"/ip4/192.168.1.7/udp/4001/quic-v1":                      true,
-		"/ip6/fd00::1/tcp/4001":                                  true,
-		"/ip4/192.168.1.7/tcp/4001/p2p/" + d.String():            true,
-		"/dns4/home.example/tcp/4001":                            true,
-		"/ip4/192.168.1.7/tcp/4001/p2p/" + other.String():        false,
-		"/ip4/0.0.0.0/tcp/4001":                                  false,
-		"/ip4/224.0.0.251/udp/5353/quic-v1":                      false,
-		"/ip4/192.168.1.7/tcp/0":                                 false,
-		"/ip4/192.168.1.7/udp/4001":                              false,
-		"/ip4/192.168.1.7":                                       false,
-		"/ip4/192.168.1.7/tcp/4001/ws":                           false,
-		"/ip4/1.2.3.4/udp/4001/quic-v1/p2p-circuit":              false,
-		"/unix/tmp/socket":                                       false,
-		"":                                                       false,
-		"192.168.1.7:4001":                                       false,
+		"/ip4/192.168.1.7/tcp/4001":                                                   true,
+		"/ip4/192.168.1.7/udp/4001/quic-v1":                                           true,
+		"/ip6/fd00::1/tcp/4001":                                                       true,
+		"/ip4/192.168.1.7/tcp/4001/p2p/" + d.String():                                 true,
+		"/dns4/home.example/tcp/4001":                                                 true,
+		"/ip4/192.168.1.7/tcp/4001/p2p/" + other.String():                             false,
+		"/ip4/0.0.0.0/tcp/4001":                                                       false,
+		"/ip4/224.0.0.251/udp/5353/quic-v1":                                           false,
+		"/ip4/192.168.1.7/tcp/0":                                                      false,
+		"/ip4/192.168.1.7/udp/4001":                                                   false,
+		"/ip4/192.168.1.7":                                                            false,
+		"/ip4/192.168.1.7/tcp/4001/ws":                                                false,
+		"/ip4/1.2.3.4/udp/4001/quic-v1/p2p-circuit":                                   false,
+		"/ip4/1.2.3.4/tcp/1/p2p/" + other.String() + "/p2p-circuit":                   true,
+		"/ip4/1.2.3.4/udp/1/quic-v1/p2p/" + other.String() + "/p2p-circuit":           true,
+		"/p2p/" + other.String() + "/p2p-circuit":                                     false,
+		"/ip4/1.2.3.4/tcp/0/p2p/" + other.String() + "/p2p-circuit":                   false,
+		"/ip4/1.2.3.4/tcp/1/p2p/" + other.String() + "/p2p-circuit/ip4/1.2.3.4/tcp/1": false,
+		"/ip4/1.2.3.4/tcp/1/p2p/" + other.String() + "/p2p-circuit/p2p/" + d.String() + "/p2p-circuit": false,
+		"/ip4/1.2.3.4/tcp/1/p2p/QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N/p2p-circuit":            false,
+		"/unix/tmp/socket": false,
+		"":                 false,
+		"192.168.1.7:4001": false,
 		"/ip4/192.168.1.7/tcp/4001/" + string(make([]byte, 999)): false,
 	} {
 		if _, err := Parse(s, d); (err == nil) != want {
@@ -97,6 +104,26 @@ func TestOnlyTheDialedShapesAreAddresses(t *testing.T) {
 	}
 	if a, err := Decode(addr("/ip4/10.0.0.1/tcp/1").Bytes()); err != nil || Full(a, d) != "/ip4/10.0.0.1/tcp/1/p2p/"+d.String() {
 		t.Errorf("%v, %v", a, err)
+	}
+}
+
+func TestACircuitComesApartAsItWasMade(t *testing.T) {
+	t.Parallel()
+	relay := identity(t).Device()
+	at := addr("/ip6/fd00::1/udp/4001/quic-v1")
+	c, err := Circuit(at, relay)
+	if err != nil || Check(c, false) != nil || !IsRelayed(c) {
+		t.Fatalf("%v, %v", c, err)
+	}
+	if got, dev, ok := SplitCircuit(c); !ok || dev != relay || !got.Equal(at) {
+		t.Fatalf("%v, %s, %v", got, dev, ok)
+	}
+	if _, _, ok := SplitCircuit(at); ok {
+		t.Fatal("a plain address is taken for a circuit")
+	}
+	name, err := Circuit(addr("/dns4/x.example/tcp/1"), relay)
+	if err != nil || Check(name, false) == nil || Check(name, true) != nil {
+		t.Fatalf("a relay behind a name: %v", err)
 	}
 }
 
@@ -114,6 +141,7 @@ func TestTCPGoesFirstNearbyAndQUICFarAway(t *testing.T) {
 		{"far", []string{"/ip4/8.8.8.8/tcp/1", "/ip4/8.8.8.8/udp/1/quic-v1"}, []time.Duration{farTCPDelay, 0}},
 		{"far TCP alone", []string{"/ip4/8.8.8.8/tcp/1"}, []time.Duration{0}},
 		{"relay", []string{"/ip4/8.8.8.8/tcp/1/p2p-circuit", "/ip4/10.0.0.1/tcp/1"}, []time.Duration{relayDelay, 0}},
+		{"near relay, far device", []string{"/ip4/10.0.0.1/tcp/1/p2p-circuit", "/ip4/8.8.8.8/udp/1/quic-v1"}, []time.Duration{relayDelay, 0}},
 		{"relay alone", []string{"/ip4/8.8.8.8/tcp/1/p2p-circuit"}, []time.Duration{0}},
 	} {
 		got := Rank(addrs(c.in...), net)

@@ -4,7 +4,7 @@
 // # Laws
 //
 //   - Only one shape of address is dialed: an IP address (or, from this device's own user, a name), and TCP, or UDP and
-//     QUIC.
+//     QUIC; or such an address of a relay, with the relay's ID, and the circuit through it.
 //   - Of two records of a device the newer wins; nobody but that device can make one.
 //   - Everything is bounded: addresses per record, unsigned addresses per device, devices.
 package address

@@ -24,8 +24,11 @@ const (
 func Rank(addrs []ma.Multiaddr, attached []netip.Prefix) []network.AddrDelay {
 	var nearTCP, farQUIC, direct bool
 	for _, a := range addrs {
+		if IsRelayed(a) {
+			continue
+		}
 		near, tcp := IsNear(a, attached), IsTCP(a)
-		direct = direct || !IsRelayed(a)
+		direct = true
 		nearTCP = nearTCP || near && tcp
 		farQUIC = farQUIC || !near && !tcp
 	}

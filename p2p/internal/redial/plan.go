@@ -12,6 +12,10 @@ var pauses = []time.Duration{
 	200 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second,
 }
 
+// detours is how long to wait before the first, second, … attempt to reach a device directly that is connected through
+// a relay; the last one repeats. What opens a direct way is mostly heard of: a new address, another network.
+var detours = []time.Duration{time.Second, time.Minute, 10 * time.Minute, time.Hour}
+
 // leastPause is the least time between two dials of one device, whatever is heard: news are not always true.
 const leastPause = 100 * time.Millisecond
 
@@ -26,6 +30,7 @@ func Pause(failures int, chance float64) time.Duration {
 //
 //	waiting --Due--> dialing --Failed--> waiting (later)
 //	any --Up--> connected --Down--> waiting (soon)
+//	any --Detour--> waiting (for a direct connection, rarely)
 type state uint8
 
 const (
@@ -37,8 +42,16 @@ const (
 // Plan decides which member is dialed when. It is pure: time and chance come as arguments. Not safe for concurrent use.
 type Plan struct {
 	members map[shoal.DeviceID]*entry
-	links   map[shoal.DeviceID]bool // all devices that are up, members or not
+	links   map[shoal.DeviceID]kind // all devices that are up, members or not
 }
+
+// kind tells how a device is connected.
+type kind uint8
+
+const (
+	directly kind = iota + 1
+	byDetour
+)
 
 type entry struct {
 	state    state
@@ -50,7 +63,7 @@ type entry struct {
 
 // NewPlan returns a plan without members.
 func NewPlan() *Plan {
-	return &Plan{members: make(map[shoal.DeviceID]*entry), links: make(map[shoal.DeviceID]bool)}
+	return &Plan{members: make(map[shoal.DeviceID]*entry), links: make(map[shoal.DeviceID]kind)}
 }
 
 // SetMembers makes want the devices to dial. New ones that are not up are due at once.
@@ -65,7 +78,7 @@ func (p *Plan) SetMembers(now time.Time, want map[shoal.DeviceID]bool) {
 			continue
 		}
 		e := &entry{at: now}
-		if p.links[d] {
+		if p.links[d] == directly {
 			e.state = connected
 		}
 		p.members[d] = e
@@ -97,9 +110,22 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// Up: a link with d came up, whoever dialed. For each device Up and Down alternate.
+// Detour: a link with d through a relay came up. It is dialed on, for a direct one, with long pauses.
+func (p *Plan) Detour(now time.Time, d shoal.DeviceID, chance float64) {
+	p.links[d] = byDetour
+	if e := p.members[d]; e != nil {
+		*e = entry{at: now.Add(detour(0, chance)), last: e.last}
+	}
+}
+
+func detour(failures int, chance float64) time.Duration {
+	p := detours[min(failures, len(detours)-1)]
+	return p + time.Duration(chance*float64(p)/4)
+}
+
+// Up: a direct link with d came up, whoever dialed. For each device links come up and go down in turn.
 func (p *Plan) Up(d shoal.DeviceID) {
-	p.links[d] = true
+	p.links[d] = directly
 	if e := p.members[d]; e != nil {
 		*e = entry{state: connected, last: e.last}
 	}
@@ -125,7 +151,11 @@ func (p *Plan) Failed(now time.Time, d shoal.DeviceID, chance float64) {
 		return
 	}
 	e.failures++
-	e.at = now.Add(Pause(e.failures, chance))
+	if p.links[d] == byDetour {
+		e.at = now.Add(detour(e.failures, chance))
+	} else {
+		e.at = now.Add(Pause(e.failures, chance))
+	}
 }
 
 // Due takes at most max devices whose time has come; they are being dialed from now on.

@@ -51,6 +51,40 @@ func TestPausesGrowToTheCapAndBeginAnewWithNews(t *testing.T) {
 	}
 }
 
+func TestAMemberReachedByADetourIsDialedOnButRarely(t *testing.T) {
+	t.Parallel()
+	p := NewPlan()
+	p.SetMembers(t0, both)
+	p.Due(t0, 9)
+	p.Detour(t0, a, 0)
+	p.Up(b)
+	now := t0
+	for _, want := range []time.Duration{time.Second, time.Minute, 10 * time.Minute, time.Hour, time.Hour} {
+		at, ok := p.Next()
+		if !ok || at.Sub(now) != want {
+			t.Fatalf("next after %s, %v; want %s", at.Sub(now), ok, want)
+		}
+		now = at
+		if d := p.Due(now, 9); len(d) != 1 || d[0] != a {
+			t.Fatalf("due %v", d)
+		}
+		p.Failed(now, a, 0)
+	}
+	p.News(now.Add(time.Second), a)
+	if d := p.Due(now.Add(time.Second), 9); len(d) != 1 {
+		t.Fatal("a new address does not make it due")
+	}
+	p.Up(a)
+	if _, ok := p.Next(); ok {
+		t.Fatal("it is dialed although it is reached directly")
+	}
+	p.SetMembers(now, nil)
+	p.SetMembers(now, both)
+	if _, ok := p.Next(); ok {
+		t.Fatal("members that are reached directly are dialed again")
+	}
+}
+
 func TestNewsDuringADialIsNotLost(t *testing.T) {
 	t.Parallel()
 	p := NewPlan()

@@ -20,6 +20,8 @@ var examples = map[string]proto.Message{
 	"link-heartbeat":    &Link{Kind: &Link_Ping{Ping: &Ping{}}},
 	"link-ping":         &Link{Kind: &Link_Ping{Ping: &Ping{Number: 7}}},
 	"link-pong":         &Link{Kind: &Link_Pong{Pong: &Ping{Number: 7}}},
+	"link-entry":        &Link{Kind: &Link_Entry{Entry: &Entry{Addrs: [][]byte{[]byte("address")}}}},
+	"sighting":          &Sighting{Device: []byte("device"), Name: []byte("name"), Day: 20000, TimeMs: 1700000000000, Addrs: [][]byte{[]byte("address")}, Note: []byte("note")},
 	"link-addresses":    &Link{Kind: &Link_Addresses{Addresses: &Signed{Body: []byte("body"), Signature: []byte("signature")}}},
 	"pair-begin-ticket": &Pair{Kind: &Pair_Begin{Begin: &Begin{Invite: []byte("0123456789abcdef")}}},
 	"pair-begin-code":   &Pair{Kind: &Pair_Begin{Begin: &Begin{Nameplate: 7, Pake: []byte("pake")}}},
