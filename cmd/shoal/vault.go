@@ -65,7 +65,7 @@ func (f *vaultFlags) config(a *app) (keeper.Config, error) {
 		return keeper.Config{}, err
 	}
 	return keeper.Config{
-		Data: d.Home, Name: d.Name, Listen: d.Listen, NoMDNS: d.NoMDNS, Bootstrap: d.Bootstrap, Join: join, Minimum: f.minimum,
+		Data: d.Home, Name: d.Name, Listen: d.Listen, NoMDNS: d.NoMDNS, NoDHT: d.NoDHT, Bootstrap: d.Bootstrap, Join: join, Minimum: f.minimum,
 		Ready: func(s control.Started) { printVaultStarted(a, s) }, Progress: d.Progress, Log: a.logger(slog.LevelInfo),
 	}, nil
 }

@@ -18,6 +18,7 @@ type Config struct {
 	Name      string // empty: the machine's
 	Listen    []string
 	NoMDNS    bool
+	NoDHT     bool     // it does not serve the hash table in which members find each other
 	Bootstrap []string // multiaddrs with /p2p/ where members may be found
 
 	Join    string        // ticket or code of the mesh to keep; empty: it is in one
@@ -70,6 +71,7 @@ const (
 	vaultFile    = "vault.json"
 	settingsFile = "settings.json"
 	eventsFile   = "events.jsonl"
+	seedFile     = "dht.seed" // of the identity under which it serves the hash table: members know it as a way in
 )
 
 func (c *Config) file(name string) string { return filepath.Join(c.Data, name) }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -85,8 +86,13 @@ func (k *keeper) open(ctx context.Context) (err error) {
 	if k.roster, err = rosterfile.Open(k.cfg.file(rosterFile), k.id, nil); err != nil {
 		return err
 	}
+	table, err := k.hashTable()
+	if err != nil {
+		return err
+	}
 	if k.host, err = p2p.New(p2p.Config{
-		Identity: k.id, Listen: k.cfg.Listen, MDNS: !k.cfg.NoMDNS, Log: k.log, Gate: k.knows,
+		Identity: k.id, Listen: k.cfg.Listen, MDNS: !k.cfg.NoMDNS, PortMap: true, DHT: table, Log: k.log, Gate: k.knows,
+		Relay: true, RelayBetween: func(a, b shoal.DeviceID) bool { return k.trusts(a) && k.trusts(b) },
 	}); err != nil {
 		return fmt.Errorf("start the network: %w", err)
 	}
@@ -98,6 +104,27 @@ func (k *keeper) open(ctx context.Context) (err error) {
 	}
 	k.openExchanges()
 	return nil
+}
+
+// hashTable says how the vault serves the table in which members find each other. It has no keys, so it leaves no record there and looks for nobody.
+func (k *keeper) hashTable() (p2p.DHT, error) {
+	t := p2p.DHT{On: !k.cfg.NoDHT, Serve: true, Bootstrap: append(slices.Clone(k.cfg.Bootstrap), k.settings.Get().Entries...)}
+	if k.cfg.NoDHT {
+		return t, nil
+	}
+	t.Seed = new([32]byte)
+	saved, err := os.ReadFile(k.cfg.file(seedFile))
+	switch {
+	case err == nil && len(saved) == len(t.Seed):
+		copy(t.Seed[:], saved)
+		return t, nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return t, err
+	}
+	if _, err := rand.Read(t.Seed[:]); err != nil {
+		return t, err
+	}
+	return t, durable.Replace(k.cfg.file(seedFile), t.Seed[:])
 }
 
 func (k *keeper) loadIdentity() (*mesh.Identity, error) {
@@ -175,6 +202,7 @@ func (k *keeper) run(ctx context.Context) error {
 	}
 	k.host.SetMesh(k.roster.State().Mesh())
 	k.host.ServeRecovery(rosterfile.RecoveryDoor{Store: k.roster, Grew: k.rosterGrew})
+	k.host.SetRendezvous(p2p.Rendezvous{})
 	g := newGroup(ctx)
 	g.run("network", k.host.Run)
 	g.run("block exchange", k.blocks.Run)

@@ -100,10 +100,14 @@ func (k *keeper) rememberAddresses() {
 			seen[d.ID.String()] = a
 		}
 	}
-	if len(seen) == 0 {
+	entries := k.host.DHTEntries()
+	if len(seen) == 0 && len(entries) == 0 {
 		return
 	}
 	err := k.settings.Update(func(s *settings.Settings) {
+		if len(entries) > 0 {
+			s.Entries = entries
+		}
 		for dev, a := range seen {
 			s.Addresses[dev] = a
 		}
