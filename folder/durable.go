@@ -51,7 +51,8 @@ func (e *Engine) syncMeta(items []*workItem) error {
 		if it.want.Kind == shoal.KindFile {
 			sync = func(p string) error { return syncFile(e.FS, p) }
 		}
-		if err := sync(string(it.Path)); err != nil && !isNotExist(err) {
+		err := sync(string(it.Path))
+		if err != nil && !isNotExist(err) && !errors.Is(err, disk.ErrNotFile) { // a user has put something else there: the next scan sees it
 			return fmt.Errorf("make the mode and time of %s durable: %w", it.Path, err)
 		}
 	}

@@ -87,6 +87,20 @@ func TestWhatWasPutInPlaceIsAdoptedWhenItsNameCouldNotBeMadeDurable(t *testing.T
 	}
 }
 
+// Who puts a folder in the place of a file whose time was just set wins, and nothing is wrong with the disk (seed 321941).
+func TestAFolderInThePlaceOfAFileThatIsMadeDurableIsNoError(t *testing.T) {
+	s := touched(t)
+	s.before(s.b, "dress", "f", func() {
+		s.before(s.b, "reopen", "f", func() {
+			u := s.b.fs.User()
+			s.must(errors.Join(u.Remove("f"), u.MkdirAll("f"), u.WriteFile("f/x", "mine")))
+		})
+	})
+	s.work(s.b)
+	s.rest()
+	s.is("f/x=mine")
+}
+
 // A folder that could not be listed, and is a file by now, is no problem any more (seed 305491).
 func TestAFolderThatBecameAFileIsNotUnreadable(t *testing.T) {
 	s := newScript(t, "d/x")
