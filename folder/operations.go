@@ -45,10 +45,11 @@ func (it *workItem) knownRecipe() block.Recipe {
 // have that change.
 func (e *Engine) shows(it *workItem) ([]result, error) {
 	st, err := e.FS.Lstat(string(it.Path))
-	if err != nil {
+	gone := it.put.Kind != 0 && isNotExist(err)
+	if err != nil && !gone {
 		return nil, err
 	}
-	if it.put.Kind != 0 && !isStill(st, it.put) {
+	if gone || it.put.Kind != 0 && !isStill(st, it.put) {
 		st = it.put
 		e.markDirty(it.Path.Parent())
 	}

@@ -51,6 +51,7 @@ var farLine = workload{
 		out.remarks = []string{
 			fmt.Sprintf("far line, big file: %.0f %% of the line", 100*big.load()),
 			fmt.Sprintf("far line, %d small files: %.0f %% of the line, %.2f s", farFiles, 100*small.load(), small.took.Seconds()),
+			fmt.Sprintf("far line: %d packets found no room in its queue of %v", line.Dropped(), lab.LineQueue),
 		}
 		return out, nil
 	},

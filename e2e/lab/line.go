@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,15 +17,22 @@ import (
 // Line is a long cable between two spaces: what goes in at one end comes out at the other after a delay, and only so much fits in a
 // second. It stands in for the kernel's netem, which many machines lack.
 type Line struct {
-	ends [2]*os.File // tun devices
-	wg   sync.WaitGroup
+	ends    [2]*os.File // tun devices
+	wg      sync.WaitGroup
+	dropped atomic.Int64
 }
 
-// lineQueue is how long a packet may wait for its turn, beyond the delay, before it is dropped, as a router's queue does.
-const lineQueue = 200 * time.Millisecond
+// Dropped returns how many packets found no room so far.
+func (l *Line) Dropped() int64 { return l.dropped.Load() }
+
+// LineQueue is how long a packet may wait for its turn, beyond the delay, before it is dropped, as a router's queue does.
+const LineQueue = 200 * time.Millisecond
 
 // maxPacket is more than a tun device with its usual MTU ever gives.
 const maxPacket = 2048
+
+// tunQueue is how many packets the system keeps of what the line has not read yet; its own limit, 500, is 30 ms of a fast line.
+const tunQueue = 20000
 
 // packet is on its way.
 type packet struct {
@@ -43,7 +51,8 @@ func (n *Network) Lay(a, b int, delay time.Duration, megabits int) (*Line, error
 		l.ends[i] = f
 		for _, args := range []string{
 			fmt.Sprintf("-n %s addr replace %s/30 dev %s", n.names[s[0]], Addr(s[0], s[1]), end(s[1])),
-			fmt.Sprintf("-n %s link set %s up", n.names[s[0]], end(s[1])),
+			// Where nobody reads for a moment packets wait, as they would in a cable: the line itself says how many may.
+			fmt.Sprintf("-n %s link set %s txqueuelen %d up", n.names[s[0]], end(s[1]), tunQueue),
 		} {
 			if err := ip(args); err != nil {
 				return nil, errors.Join(err, l.Close())
@@ -52,7 +61,7 @@ func (n *Network) Lay(a, b int, delay time.Duration, megabits int) (*Line, error
 	}
 	perByte := 8 * time.Second / time.Duration(megabits) / 1_000_000 // ns
 	for i := range l.ends {
-		queue := make(chan packet, int((delay+2*lineQueue)/(60*perByte))) // more than can be on the way
+		queue := make(chan packet, int((delay+2*LineQueue)/(60*perByte))) // more than can be on the way
 		l.wg.Go(func() { l.take(l.ends[i], queue, delay, perByte) })
 		l.wg.Go(func() { l.give(l.ends[1-i], queue) })
 	}
@@ -73,13 +82,15 @@ func (l *Line) take(from *os.File, queue chan<- packet, delay, perByte time.Dura
 		if free.Before(now) {
 			free = now
 		}
-		if free.Sub(now) > lineQueue {
-			continue // dropped
+		if free.Sub(now) > LineQueue {
+			l.dropped.Add(1)
+			continue
 		}
 		free = free.Add(time.Duration(n) * perByte)
 		select {
 		case queue <- packet{due: free.Add(delay), data: append([]byte(nil), buf[:n]...)}:
 		default:
+			l.dropped.Add(1)
 		}
 	}
 }

@@ -69,6 +69,20 @@ func TestAFileSavedRightAfterItWasPutThereIsAnEdit(t *testing.T) {
 	}
 }
 
+// Who deletes a content in the moment in which it was put there has deleted it.
+func TestAFileDeletedRightAfterItWasPutThereStaysDeleted(t *testing.T) {
+	s := newScript(t)
+	s.write(s.a, "f", "from a")
+	s.look(s.a)
+	s.talk()
+	s.before(s.b, "rename", "*", func() {
+		s.before(s.b, "lstat", "f", func() { s.must(s.b.fs.User().Remove("f")) })
+	})
+	s.work(s.b)
+	s.rest()
+	s.is()
+}
+
 // Names that could not be made durable are no reason to give up: what was put there is found and adopted (seed 312871).
 func TestWhatWasPutInPlaceIsAdoptedWhenItsNameCouldNotBeMadeDurable(t *testing.T) {
 	s := newScript(t)
