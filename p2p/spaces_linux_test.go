@@ -18,6 +18,7 @@ import (
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/mesh"
+	"github.com/shoalmesh/shoal/p2p/internal/redial"
 )
 
 // spaces are network namespaces of one test, by name.
@@ -78,6 +79,16 @@ func (s *spaces) cable(a, b string) {
 	s.ip(b, "link set to-"+a+" up")
 }
 
+// rules gives nft rules to a space.
+func (s *spaces) rules(space, rules string) {
+	s.t.Helper()
+	cmd := exec.Command("ip", "netns", "exec", s.full[space], "nft", "-f", "-")
+	cmd.Stdin = strings.NewReader(rules)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		s.t.Skipf("no NAT in this kernel: %v: %s", err, out)
+	}
+}
+
 // router makes a space one that leads from inside to outside: it forgets what nobody asked for. How its NAT chooses
 // ports is said by masquerade.
 func (s *spaces) router(space, inside, outside, masquerade string) {
@@ -102,11 +113,7 @@ table ip walls {
   }
 }
 `, outside, masquerade, inside, inside)
-	cmd := exec.Command("ip", "netns", "exec", s.full[space], "nft", "-f", "-")
-	cmd.Stdin = strings.NewReader(rules)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		s.t.Skipf("no NAT in this kernel: %v: %s", err, out)
-	}
+	s.rules(space, rules)
 	s.run("ip", "netns", "exec", s.full[space], "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
 }
 
@@ -226,7 +233,9 @@ func TestDeviceInASpace(t *testing.T) {
 		}
 		members[dev] = addrs
 	}
+	var clock testClock
 	h, err := New(Config{
+		Clock:    clock.now,
 		Identity: id, Listen: []string{"/ip4/0.0.0.0/tcp/4001", "/ip4/0.0.0.0/udp/4001/quic-v1"}, RuntimeDirs: []string{}, Relay: spec.Relay,
 		Gate: func(d shoal.DeviceID) bool { _, ok := members[d]; return ok }, Log: testLog(t), Heartbeat: time.Second,
 	})
@@ -254,7 +263,7 @@ func TestDeviceInASpace(t *testing.T) {
 		for range h.Events() {
 		}
 	})
-	obey(h, os.Stdin, os.Stdout)
+	obey(h, &clock, os.Stdin, os.Stdout)
 	if err := h.Close(); err != nil {
 		t.Error(err)
 	}
@@ -262,7 +271,7 @@ func TestDeviceInASpace(t *testing.T) {
 }
 
 // obey answers commands until in ends.
-func obey(h *Host, in io.Reader, out io.Writer) {
+func obey(h *Host, clock *testClock, in io.Reader, out io.Writer) {
 	var f *flow
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
@@ -283,6 +292,13 @@ func obey(h *Host, in io.Reader, out io.Writer) {
 			}
 		case "finish":
 			answer = f.finish()
+		case "skip":
+			d, err := time.ParseDuration(arg)
+			if answer = "ok"; err != nil {
+				answer = err.Error()
+			}
+			clock.add(d)
+			h.dials.change(func(*redial.Plan, time.Time) {}) // timers run by the real clock
 		}
 		fmt.Fprintln(out, "= "+answer)
 	}
