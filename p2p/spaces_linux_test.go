@@ -18,7 +18,6 @@ import (
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/mesh"
-	"github.com/shoalmesh/shoal/p2p/internal/redial"
 )
 
 // spaces are network namespaces of one test, by name.
@@ -233,9 +232,7 @@ func TestDeviceInASpace(t *testing.T) {
 		}
 		members[dev] = addrs
 	}
-	var clock testClock
 	h, err := New(Config{
-		Clock:    clock.now,
 		Identity: id, Listen: []string{"/ip4/0.0.0.0/tcp/4001", "/ip4/0.0.0.0/udp/4001/quic-v1"}, RuntimeDirs: []string{}, Relay: spec.Relay,
 		Gate: func(d shoal.DeviceID) bool { _, ok := members[d]; return ok }, Log: testLog(t), Heartbeat: time.Second,
 	})
@@ -263,7 +260,7 @@ func TestDeviceInASpace(t *testing.T) {
 		for range h.Events() {
 		}
 	})
-	obey(h, &clock, os.Stdin, os.Stdout)
+	obey(h, os.Stdin, os.Stdout)
 	if err := h.Close(); err != nil {
 		t.Error(err)
 	}
@@ -271,7 +268,7 @@ func TestDeviceInASpace(t *testing.T) {
 }
 
 // obey answers commands until in ends.
-func obey(h *Host, clock *testClock, in io.Reader, out io.Writer) {
+func obey(h *Host, in io.Reader, out io.Writer) {
 	var f *flow
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
@@ -292,13 +289,6 @@ func obey(h *Host, clock *testClock, in io.Reader, out io.Writer) {
 			}
 		case "finish":
 			answer = f.finish()
-		case "skip":
-			d, err := time.ParseDuration(arg)
-			if answer = "ok"; err != nil {
-				answer = err.Error()
-			}
-			clock.add(d)
-			h.dials.change(func(*redial.Plan, time.Time) {}) // timers run by the real clock
 		}
 		fmt.Fprintln(out, "= "+answer)
 	}
