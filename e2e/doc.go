@@ -2,7 +2,7 @@
 // through its command line. There is no code here but tests, and packages lab and faulty, which they are made with.
 //
 // Each file is one subject: first sync, changes, bytes on the wire, conflicts, chains of devices, crashes, revocation, faults, joining,
-// readers, faulty devices. The names of the tests are the behaviour they hold; where a test needs the rights of root (network namespaces, mounts,
+// readers, networks and routers, faulty devices. The names of the tests are the behaviour they hold; where a test needs the rights of root (network namespaces, mounts,
 // another user) and does not have them, it is skipped and says so.
 //
 //	go test ./e2e                  what `make test` runs: small sizes

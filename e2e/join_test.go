@@ -177,3 +177,17 @@ func TestARestoredDeviceThatWasTakenForCurrentLosesNothingOfEitherPast(t *testin
 		d.holds(t, "later one", "later two", "first three", "after the restore", "after the restore, new", "edited by carl")
 	}
 }
+
+func TestANewDeviceHasNoTroubleToTell(t *testing.T) {
+	t.Parallel()
+	a, b := pair(t)
+	for _, d := range []*device{a, b} {
+		events, err := d.Events(within(t))
+		check(t, err)
+		for _, e := range events {
+			if e.Kind == "problem" {
+				t.Errorf("%s: %s", d.Name, e.Message)
+			}
+		}
+	}
+}

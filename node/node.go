@@ -164,7 +164,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := n.openDatabase(); err != nil {
+	if err := n.openDatabase(fresh); err != nil {
 		return err
 	}
 	n.openExchanges()
@@ -182,11 +182,11 @@ func (n *Node) loadIdentity() (*mesh.Identity, error) {
 	return id, id.Save(n.cfg.file(keyFile))
 }
 
-// openDatabase opens the index; a damaged one is moved aside and rebuilt from disk and peers, in a new journal.
-func (n *Node) openDatabase() error {
+// openDatabase opens the index; a damaged one is moved aside and rebuilt from disk and peers, in a new journal. A fresh device has none yet.
+func (n *Node) openDatabase(fresh bool) error {
 	path := n.cfg.file(databaseFile)
 	_, statErr := os.Stat(path)
-	lost := errors.Is(statErr, fs.ErrNotExist) && len(n.settings.Get().Folders) > 0
+	lost := !fresh && errors.Is(statErr, fs.ErrNotExist) && len(n.settings.Get().Folders) > 0
 	db, err := index.Open(path, index.Options{})
 	var damaged *index.DamagedError
 	if errors.As(err, &damaged) {

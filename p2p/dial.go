@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -88,8 +89,11 @@ func (h *Host) runDials(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			// The links that the dials have become end with the host.
+			// The links that the dials have become end with the host, and so do attempts to punch.
 			h.stop()
+			if h.punch != nil {
+				_ = h.punch.Close() // shutdown closes it again, and has the error
+			}
 			return
 		case <-timer.C:
 		case <-h.dials.bell:
@@ -122,7 +126,9 @@ func (h *Host) connect(ctx context.Context, dev shoal.DeviceID) (*link, error) {
 			return nil, errDuplicate
 		}
 		if _, err := h.dial(network.WithForceDirectDial(ctx, "there is a circuit"), dev); err != nil {
-			return nil, err
+			if again := h.punchAgain(l); again != nil {
+				return nil, errors.Join(err, again)
+			}
 		}
 		return nil, errDuplicate // what comes of it is for adopt
 	}

@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -30,6 +31,8 @@ const (
 	seenWait = 3 * time.Second
 	// punchWait bounds one attempt, of at most three (DCUtR specification, "The protocol").
 	punchWait = 5 * time.Second
+	// punchedOnce is how old a circuit is when the attempts that began with it are over.
+	punchedOnce = 4 * punchWait
 	// maxCandidates bounds the addresses that one side of a punch is to try.
 	maxCandidates = 12
 )
@@ -198,6 +201,19 @@ func (h *Host) acceptSeen(raw network.Stream) {
 		return
 	}
 	_ = raw.Close()
+}
+
+// errNoPunch: there is nothing to punch with, or it is the other side's turn.
+var errNoPunch = errors.New("no hole is punched from here")
+
+// punchAgain tries once more to make a direct connection out of a circuit. The service does it only when the circuit comes
+// up, and what the routers allow changes: devices stay connected for weeks. The side with the lower ID begins, so that the
+// two do not punch at once.
+func (h *Host) punchAgain(l *link) error {
+	if h.punch == nil || h.self.Compare(l.dev) > 0 || h.cfg.Clock().Sub(l.since) < punchedOnce {
+		return errNoPunch
+	}
+	return h.punch.DirectConnect(address.PeerID(l.dev))
 }
 
 // adopt makes a link over a direct connection that has come up while there is a circuit, whoever dialed. The device with

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -33,7 +34,9 @@ type DHT struct {
 	// Serve keeps records for others, all the time: for vaults. Without it a host serves if it has a public address
 	// and others can reach it; otherwise its second host runs only while there is something to do.
 	Serve bool
-	// Listen are the multiaddrs of the second host when it serves; nil means those of the host with other ports.
+	// Listen are the multiaddrs of the second host when it serves; nil means those of the host with other ports: with a
+	// Seed the next ones, so that who named this host as a way in finds it after a restart, else any. If they are taken
+	// it is any, too.
 	Listen []string
 	// Seed makes the identity of the second host the same in every run, for one that others name as a way in; it must not
 	// be the device's own key. Nil: an identity that is thrown away.
@@ -141,14 +144,31 @@ func (c Config) dhtListen() []string {
 		if ip == nil {
 			continue
 		}
-		tail := "/tcp/0"
+		port := 0
+		if c.DHT.Seed != nil {
+			port = portAfter(a)
+		}
+		tail := fmt.Sprintf("/tcp/%d", port)
 		if !address.IsTCP(a) {
-			tail = "/udp/0/quic-v1"
+			tail = fmt.Sprintf("/udp/%d/quic-v1", port)
 		}
 		out = append(out, ip.String()+tail)
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// portAfter is the port after that of a; 0 if a has none, or any.
+func portAfter(a ma.Multiaddr) int {
+	text, err := a.ValueForProtocol(ma.P_TCP)
+	if err != nil {
+		text, err = a.ValueForProtocol(ma.P_UDP)
+	}
+	port, notNumber := strconv.Atoi(text)
+	if err != nil || notNumber != nil || port == 0 || port == 1<<16-1 {
+		return 0
+	}
+	return port + 1
 }
 
 // findable lists where others may find this device from afar: public addresses and circuits first; its own machine's

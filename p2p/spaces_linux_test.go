@@ -78,6 +78,16 @@ func (s *spaces) cable(a, b string) {
 	s.ip(b, "link set to-"+a+" up")
 }
 
+// rules gives nft rules to a space.
+func (s *spaces) rules(space, rules string) {
+	s.t.Helper()
+	cmd := exec.Command("ip", "netns", "exec", s.full[space], "nft", "-f", "-")
+	cmd.Stdin = strings.NewReader(rules)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		s.t.Skipf("no NAT in this kernel: %v: %s", err, out)
+	}
+}
+
 // router makes a space one that leads from inside to outside: it forgets what nobody asked for. How its NAT chooses
 // ports is said by masquerade.
 func (s *spaces) router(space, inside, outside, masquerade string) {
@@ -102,11 +112,7 @@ table ip walls {
   }
 }
 `, outside, masquerade, inside, inside)
-	cmd := exec.Command("ip", "netns", "exec", s.full[space], "nft", "-f", "-")
-	cmd.Stdin = strings.NewReader(rules)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		s.t.Skipf("no NAT in this kernel: %v: %s", err, out)
-	}
+	s.rules(space, rules)
 	s.run("ip", "netns", "exec", s.full[space], "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
 }
 

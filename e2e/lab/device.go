@@ -31,6 +31,7 @@ type Device struct {
 	Flags   []string // more flags of `up`
 	Env     []string // more of the daemon's environment; may be changed between its runs
 	Verbose bool     // the daemon says everything
+	DHT     bool     // it takes part in the hash table
 	Vault   bool     // it is a vault: it has no Dir, and Home is its data folder
 
 	mu  sync.Mutex
@@ -74,9 +75,12 @@ func (d *Device) Start(more ...string) error {
 
 // upArgs is the command line of `shoal up`, or of `shoal vault`.
 func (d *Device) upArgs(more []string) []string {
-	args := []string{"up", d.Dir, "--name", d.Name, "--no-dht", "--no-api"}
+	args := []string{"up", d.Dir, "--name", d.Name, "--no-api"}
 	if d.Vault {
 		args = append([]string{"vault", "--data", d.Home}, args[2:]...)
+	}
+	if !d.DHT {
+		args = append(args, "--no-dht")
 	}
 	if d.Listen != "" {
 		args = append(args, "--listen", d.Listen)

@@ -146,6 +146,14 @@ func (n *Network) Slow(a, b, megabits int) error {
 		"rate", fmt.Sprintf("%dmbit", megabits), "burst", "256kb", "latency", "200ms")
 }
 
+// Block closes a port for space a, over TCP and UDP: its own to others, and theirs to it.
+func (n *Network) Block(a, port int) error {
+	chain := func(hook string) string {
+		return fmt.Sprintf("add chain ip block %s { type filter hook %s priority 0; }; add rule ip block %s meta l4proto { tcp, udp } th dport %d reject; ", hook, hook, hook, port)
+	}
+	return command("ip", "netns", "exec", n.names[a], "nft", "add table ip block; "+chain("input")+chain("output"))
+}
+
 // Received returns the bytes that space a got over its cable from b, headers included.
 func (n *Network) Received(a, b int) (int64, error) {
 	out, err := exec.Command("ip", "netns", "exec", n.names[a], "cat", "/proc/net/dev").Output()

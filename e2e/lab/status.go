@@ -48,8 +48,9 @@ type PeerStatus struct {
 	Name      string          `json:"name"`
 	Role      string          `json:"role"`
 	Connected bool            `json:"connected"`
-	Self      bool            `json:"self"`    // only in the listing of devices
-	Revoked   bool            `json:"revoked"` // only in the listing of devices
+	Transport string          `json:"transport"` // lan, direct or relay
+	Self      bool            `json:"self"`      // only in the listing of devices
+	Revoked   bool            `json:"revoked"`   // only in the listing of devices
 	Folders   map[string]Need `json:"folders"`
 }
 
@@ -73,6 +74,14 @@ type Conflict struct {
 	Path   string `json:"path"`
 	Winner Side   `json:"winner"`
 	Copies []Side `json:"copies"`
+}
+
+// Event is one item of `shoal log --json`.
+type Event struct {
+	Seq     uint64 `json:"seq"`
+	Kind    string `json:"kind"`
+	Device  string `json:"device"`
+	Message string `json:"message"`
 }
 
 // Side is one side of a conflict.
@@ -106,6 +115,11 @@ func (d *Device) Status(ctx context.Context) (Status, error) {
 // Conflicts lists the conflicts.
 func (d *Device) Conflicts(ctx context.Context) ([]Conflict, error) {
 	return ask[[]Conflict](ctx, d, "conflicts")
+}
+
+// Events lists what happened, oldest first.
+func (d *Device) Events(ctx context.Context) ([]Event, error) {
+	return ask[[]Event](ctx, d, "log")
 }
 
 // Devices lists the mesh.

@@ -117,6 +117,9 @@ func (p *Plan) Announced(now time.Time, ok bool, chance float64) {
 	p.announceAt = earlier(p.announceAt, tomorrow)
 }
 
+// Works: the last attempt to leave a record did not fail.
+func (p *Plan) Works() bool { return p.failures == 0 }
+
 // Next is when Due has something; false: never, unless something happens.
 func (p *Plan) Next() (time.Time, bool) {
 	at := p.announceAt

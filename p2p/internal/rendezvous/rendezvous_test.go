@@ -81,6 +81,7 @@ func newParty(t testing.TB, secret Secret, entry []ma.Multiaddr, clock func() ti
 	p := &party{id: identity(t), found: make(chan *Sighting, 16), now: clock}
 	p.Service = New(Config{
 		Identity: p.id, Bootstrap: entry, Clock: func() time.Time { return p.now() }, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler),
+		After: func(d time.Duration) <-chan time.Time { return time.After(d / fast) },
 		Told: func() ([]ma.Multiaddr, []byte) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
@@ -108,10 +109,13 @@ func (p *party) start(t testing.TB) {
 	})
 }
 
+// fast is how much faster the clocks of parties run than others.
+const fast = 1000
+
 // quick makes a clock whose minutes last a moment.
 func quick() func() time.Time {
 	began := time.Now()
-	return func() time.Time { return began.Add(100 * time.Since(began)) }
+	return func() time.Time { return began.Add(fast * time.Since(began)) }
 }
 
 func TestADeviceThatIsAloneLearnsWhatAnotherLeft(t *testing.T) {
@@ -156,6 +160,38 @@ func TestADeviceThatIsAloneLearnsWhatAnotherLeft(t *testing.T) {
 			t.Fatal("the change was not found")
 		}
 	}
+}
+
+func TestADeviceThatGoesLeavesWhatItHasNotTold(t *testing.T) {
+	t.Parallel()
+	servers := table(t, 2)
+	secret, now := Secret{1}, time.Now()
+	p := newParty(t, secret, servers[0].addrs(), func() time.Time { return now }) // records settle for some seconds: never
+	p.note = []byte("newer")
+	run := func() {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		p.part(ctx)
+	}
+	run()
+	k := NewKey(secret, p.id.Device(), DayOf(now))
+	raw, err := servers[1].get(t.Context(), k.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := Open(k, raw); err != nil || string(s.Note) != "newer" {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	// What was told is not told again, and nobody waits for a table that does not answer.
+	now = now.Add(time.Second)
+	run()
+	p.note = []byte("newest")
+	p.plan.failures = 1
+	run()
+	if again, err := servers[1].get(t.Context(), k.Name); err != nil || string(again) != string(raw) {
+		t.Fatalf("another record was left, or %v", err)
+	}
+	p.end()
 }
 
 func TestRecordsOfForeignersAreNotFound(t *testing.T) {

@@ -58,6 +58,7 @@ type hostOptions struct {
 	public  bool // serve only once others have confirmed that this host can be reached (AutoNAT v2)
 	clock   func() time.Time
 	entries func() []peer.AddrInfo
+	asked   func() // called for each request; nil: nobody counts
 }
 
 // second is a host among strangers that takes part in the hash table. Safe for concurrent use. Close it.
@@ -152,6 +153,9 @@ func tableOptions(o hostOptions) []dht.Option {
 		dht.ProtocolPrefix(Prefix), dht.Mode(mode), dht.Validator(validator{o.clock}),
 		dht.ValueDatastore(newStore()), dht.ProviderDatastore(newStore()),
 		dht.OnRequestHook(func(_ context.Context, s network.Stream, _ *pb.Message) {
+			if o.asked != nil {
+				o.asked()
+			}
 			if !pace.allow(s.Conn().RemotePeer(), time.Now()) {
 				_ = s.Reset()
 			}

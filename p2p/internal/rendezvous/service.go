@@ -42,6 +42,7 @@ type Config struct {
 	Public    bool
 	Bootstrap []ma.Multiaddr // with /p2p/
 	Clock     func() time.Time
+	After     func(time.Duration) <-chan time.Time // a timer by Clock; nil: time.After
 	Rand      io.Reader
 	Log       *slog.Logger
 
@@ -53,6 +54,8 @@ type Config struct {
 	Missing func() map[shoal.DeviceID]bool
 	// Found is called with each sighting that is newer than the last of its device; calls do not overlap per device.
 	Found func(*Sighting)
+	// Asked is called for each request that the second host gets, before it is looked at; nil: nobody counts them.
+	Asked func()
 	// Entered is called when the addresses of a serving host are known.
 	Entered func(addrs []ma.Multiaddr)
 }
@@ -66,7 +69,8 @@ type Service struct {
 	plan    Plan
 	entries map[string][]peer.AddrInfo // by source
 	seen    map[shoal.DeviceID]int64   // time of the newest sighting of each device
-	told    [32]byte                   // hash of what was told last
+	told    [32]byte                   // hash of what was to be told when the loop last looked
+	left    []byte                     // the note of the last record that was left; nil: none was in this run
 	host    *second                    // nil: it rests
 	users   int                        // of host, now
 	used    time.Time                  // when the last of them ended
@@ -78,6 +82,9 @@ type Service struct {
 
 // New builds a service.
 func New(c Config) *Service {
+	if c.After == nil {
+		c.After = time.After
+	}
 	s := &Service{cfg: c, bell: make(chan struct{}, 1), entries: make(map[string][]peer.AddrInfo), seen: make(map[shoal.DeviceID]int64)}
 	s.AddEntries("bootstrap", c.Bootstrap)
 	return s
@@ -160,20 +167,20 @@ func (s *Service) Run(ctx context.Context) {
 			s.release()
 		}
 	}
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	timer := s.cfg.After(0)
 	for {
 		select {
 		case <-ctx.Done():
+			s.part(ctx)
 			return
-		case <-timer.C:
+		case <-timer:
 		case <-s.bell:
 		}
 		announce, look := s.due()
 		if announce || len(look) > 0 {
 			s.work(ctx, announce, look)
 		}
-		timer.Reset(s.pause())
+		timer = s.cfg.After(s.pause())
 	}
 }
 
@@ -272,7 +279,13 @@ func (s *Service) announce(ctx context.Context, h *second) error {
 	if err != nil {
 		return err
 	}
-	return h.put(ctx, k.Name, raw)
+	if err := h.put(ctx, k.Name, raw); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.left = note
+	return nil
 }
 
 // look looks for a device: its record of today, then that of yesterday.
