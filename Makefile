@@ -36,6 +36,7 @@ quick: ## two minutes
 long: ## everything else, for as long as it is told
 	$(GO) test -count=1 -timeout $(LONGTIME) ./e2e/simulation -sim.schedules=$(SCHEDULES)
 	$(GO) test -count=1 -timeout $(LONGTIME) ./e2e -long
+	$(GO) test -count=1 -timeout $(LONGTIME) ./p2p ./p2p/internal/rendezvous -long
 	$(MAKE) cross
 
 mutants: ## deliberate bugs, one at a time: each must be caught by a test (docs/reliability.md); ten minutes
