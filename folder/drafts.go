@@ -44,6 +44,9 @@ func (d *drafts) add(s *sight) error {
 		return d.goAfter(s, at, q)
 	}
 	d.keeps = append(d.keeps, draft{entry: d.entry(s, want), base: d.newBase(s)})
+	if s.stat.Kind == shoal.KindFolder && !onDisk(s.base) && want != nil && want.Kind == shoal.KindFolder {
+		return nil // it stands there for what is in it: nobody chose between it and what moved aside
+	}
 	return d.settleAround(s.path, s.base)
 }
 

@@ -203,13 +203,28 @@ func (e *Engine) dressOther(it *workItem, st disk.Stat) (disk.Stat, error) {
 			return st, err
 		}
 		crashpoint.Here("apply: mode set")
+		return e.hasMode(it.Path, it.want.Mode)
 	}
 	if st.Kind == shoal.KindSymlink && st.MTime != it.want.MTime {
 		if err := e.FS.Chtimes(p, it.want.MTime); err != nil {
 			return st, err
 		}
+		return e.FS.Lstat(p)
 	}
-	return e.FS.Lstat(p)
+	return st, nil // it is as wanted; looking again could only find what somebody did since
+}
+
+// hasMode returns what the disk reports of a folder that was just given a mode. Another one may be a user's, who was quick, or the disk's own, which can
+// only be told by asking again: what a user did in that moment does not stay, or no scan would find it.
+func (e *Engine) hasMode(p shoal.Path, mode uint32) (disk.Stat, error) {
+	st, err := e.FS.Lstat(string(p))
+	if err != nil || st.Kind != shoal.KindFolder || st.Mode == mode {
+		return st, err
+	}
+	if err := e.FS.Chmod(string(p), mode); err != nil && ignoreUnsupported(err) != nil {
+		return st, err
+	}
+	return e.FS.Lstat(string(p))
 }
 
 // writable does something to a name in a folder, and when the folder's mode forbids it to its owner, lifts that for the moment.

@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"testing"
 
@@ -130,4 +131,57 @@ func TestAFolderThatBecameAFileIsNotUnreadable(t *testing.T) {
 	for _, p := range s.a.eng.Problems() {
 		t.Errorf("%s: %s: %s", p.Path, p.Kind, p.Message)
 	}
+}
+
+// A mode that a user gives a folder in the moment in which it gets the one that came is never taken for what this disk makes of modes: all devices show
+// one mode in the end (seed 1114763).
+func TestAFolderGetsItsModeWhileAUserChangesIt(t *testing.T) {
+	chmod := func(s *script) { s.must(s.b.fs.User().Chmod("d", 0o700)) }
+	t.Run("of one that was there", func(t *testing.T) {
+		s := newScript(t, "d/x")
+		s.must(s.a.fs.User().Chmod("d", 0o555))
+		s.look(s.a)
+		s.talk()
+		s.before(s.b, "chmod", "d", func() { s.before(s.b, "lstat", "d", func() { chmod(s) }) })
+		s.work(s.b)
+		s.rest()
+	})
+	for looks := range 4 { // of the engine's, until the user acts
+		t.Run(fmt.Sprint("of one that is made, before look ", looks), func(t *testing.T) {
+			s := newScript(t)
+			s.must(s.a.fs.User().MkdirAll("d"))
+			s.look(s.a)
+			s.talk()
+			left, inner := looks+1, s.b.fs.Fail
+			s.b.fs.Fail = func(op, p string) error {
+				if op == "lstat" && p == "d" && s.b.fs.User().Exists("d") {
+					if left--; left == 0 {
+						chmod(s)
+					}
+				}
+				return inner(op, p)
+			}
+			s.work(s.b)
+			s.rest()
+		})
+	}
+}
+
+// A folder that stands for what is in it may be recorded after a file came to its path: nobody chose between the two by that, and who deletes the file
+// where it was written deletes its copy (seed 1105343).
+func TestAFolderThatIsRecordedLateAnswersNoConflict(t *testing.T) {
+	s := newScript(t)
+	s.must(s.a.fs.User().MkdirAll("d"))
+	s.write(s.a, "d/x", "x")
+	s.must(s.a.eng.Scan(s.ctx, "d"))
+	s.write(s.c, "d", "a file")
+	s.look(s.c)
+	s.talk()
+	s.work(s.a)
+	s.copyOn(s.a)
+	s.look(s.a)
+	s.must(s.c.fs.User().Remove("d"))
+	s.look(s.c)
+	s.rest()
+	s.is("d/x=x")
 }

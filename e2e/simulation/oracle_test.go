@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/index"
 )
 
 // oracle knows every content that a user wrote and whether a user let go of it: by overwriting or deleting it where it was shown.
@@ -63,6 +64,7 @@ func (o *oracle) touch(d *device, p string) {
 func (o *oracle) remove(d *device, p string) {
 	u := d.fs.User()
 	before := u.Tree()
+	o.answer(d, p)
 	_ = u.RemoveAll(p) // a folder that its owner may not write to keeps what is in it
 	for _, n := range before {
 		if n.Kind == shoal.KindFile && (string(n.Path) == p || n.Path.Under(shoal.Path(p))) && !u.Exists(string(n.Path)) {
@@ -113,11 +115,35 @@ func (o *oracle) shown(d *device) map[string]bool {
 	return shown
 }
 
+// follows is every content that a device shows where it followed a rename, by a record of its own. One who deleted it under its old name at the same time
+// had not seen that, and a rename stands against a deletion that had not seen it.
+func (d *device) follows() map[string]bool {
+	to := map[shoal.Path]bool{}
+	_ = d.idx.View(func(tx *index.Tx) error {
+		return tx.Walk("", func(r index.Row) error {
+			for i := range r.Live {
+				if q := r.Live[i].Entry.MovedTo; q != "" {
+					to[q] = true
+				}
+			}
+			return nil
+		})
+	})
+	out := map[string]bool{}
+	for _, n := range d.fs.User().Tree() {
+		if n.Kind == shoal.KindFile && to[n.Path] {
+			out[n.Content] = true
+		}
+	}
+	return out
+}
+
 // check tells whether everything that nobody let go of is still shown, and nothing that was deleted came back.
 func (o *oracle) check(d *device, all []*device) error {
 	shown := o.shown(d)
+	follows := d.follows()
 	for c := range o.deleted {
-		if o.strict && shown[c] && !o.touched[c] && !o.excused[c] && c != "" {
+		if o.strict && shown[c] && !o.touched[c] && !o.excused[c] && !follows[c] && c != "" {
 			return fmt.Errorf("resurrected: %.40q, written by %s, was deleted where it was shown, and nobody did anything else with it", c, o.written[c])
 		}
 	}
