@@ -13,7 +13,7 @@ func TestPageStatesTheLimitsOfTheCode(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, value := range map[string]int{
-		"maxRequests": maxRequests, "maxFetcherFrame": maxFetcherFrame, "maxSourceFrame": maxSourceFrame,
+		"maxOpen": maxOpen, "maxRequests": maxRequests, "maxFetcherFrame": maxFetcherFrame, "maxSourceFrame": maxSourceFrame,
 		"haveBatch": haveBatch, "maxReports": maxReports, "minAnswer": minAnswer, "maxAbsents": maxAbsents,
 	} {
 		m := regexp.MustCompile(`(?m)^\| ` + name + ` \| (\d+) \|`).FindSubmatch(page)

@@ -29,7 +29,7 @@ const (
 type server struct {
 	x    *Exchange
 	peer shoal.DeviceID
-	jobs chan question // depth maxRequests: sent by the reader, received by the workers, closed by the reader
+	jobs chan question // depth maxOpen: sent by the reader, received by the workers, closed by the reader
 	done chan answer   // depth workersPerPeer: sent by the workers, received by the writer, closed when they have ended
 
 	// guarded by Exchange.mu
@@ -79,7 +79,7 @@ func (x *Exchange) streamsOf(dev shoal.DeviceID) (n int) {
 
 func (x *Exchange) serve(ctx context.Context, from shoal.DeviceID, s p2p.Stream) error {
 	srv := &server{
-		x: x, peer: from, jobs: make(chan question, maxRequests), done: make(chan answer, workersPerPeer),
+		x: x, peer: from, jobs: make(chan question, maxOpen), done: make(chan answer, workersPerPeer),
 		open: make(map[uint64]bool), looking: make(map[Key]bool), wakeup: make(chan struct{}, 1),
 	}
 	x.mu.Lock()
@@ -138,7 +138,7 @@ func (s *server) accept(m fetcherMessage) error {
 	s.x.mu.Lock()
 	defer s.x.mu.Unlock()
 	for _, q := range m.questions {
-		if _, twice := s.open[q.number]; twice || len(s.open) >= maxRequests {
+		if _, twice := s.open[q.number]; twice || len(s.open) >= maxOpen {
 			return fmt.Errorf("request %d with %d open: %w", q.number, len(s.open), errProtocol)
 		}
 		s.open[q.number] = false
