@@ -136,6 +136,25 @@ func TestEditsAgainstDeletions(t *testing.T) {
 			want:    "nothing; deleted by C1",
 		},
 		{
+			name:    "a content that comes from elsewhere is not what was deleted, even if it is equal",
+			records: records(file("B1", "old", at(900)), remove("C1", saw("A1"), instead("old"), at(100))),
+			want:    "file old by B1; deleted by C1",
+		},
+		{
+			name: "what is swapped back to where it was moved away from stays",
+			records: records(
+				remove("A2", saw("A1"), instead("old")), // moved to another path, where C found it
+				file("C1", "old", saw("B1"), instead("new"), at(900)),
+				file("B1", "new", at(100)),
+			),
+			want: "file old by C1; deleted by A2",
+		},
+		{
+			name:    "what was found by who joined is what was deleted",
+			records: records(file("B1", "old", at(0)), remove("C1", saw("A1"), instead("old"), at(100))),
+			want:    "nothing; deleted by C1",
+		},
+		{
 			name:    "two deletions are one absence",
 			records: records(remove("B1", saw("A1")), remove("C1", saw("A1"))),
 			want:    "nothing; deleted by B1 C1",

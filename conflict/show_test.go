@@ -157,7 +157,7 @@ func TestAbsenceHasSeenWhatYieldedToTheDeletion(t *testing.T) {
 	r := Resolve(records(
 		remove("B1", saw("A1"), instead("old")),
 		chmod("C1", 0o600, of("old", "A1")),
-		file("D1", "old"),
+		file("D1", "old", saw("A1")),
 	), nil, false)
 	if got := sayAll(r); got != "nothing; deleted by B1" {
 		t.Fatal(got)

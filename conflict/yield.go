@@ -1,5 +1,11 @@
 package conflict
 
+import (
+	"slices"
+
+	"github.com/shoalmesh/shoal"
+)
+
 // decideYielding finds out which siblings yield to which.
 //
 // A sibling yields to another one with other content whose author knew what the first one holds and replaced it: then the
@@ -48,10 +54,23 @@ func (set *siblingSet) yieldsTo(x, y *Sibling) bool {
 		return true // y's author saw the very record that brought x's content
 	case y.Replaced == [32]byte{} || y.Replaced != x.Content:
 		return false
+	case y.Kind == shoal.KindTombstone && !set.savedAgain(x, y):
+		return false
 	}
 	// y's author replaced this content as brought by some other record. If x's author had seen what y brought, then x is the
 	// answer to y and not a survivor from before it.
 	return !set.lin.Covers(x.Version, y.contentFrom())
+}
+
+// savedAgain tells whether x is no more than what y deleted, saved again by one who had seen of it what y's author had, or found by one who joined (its time
+// is 0). Whoever deletes a content, or moves it away, has not done with it everywhere: what another one brought here, who knew other things of this path or
+// nothing, may be that very content, moved back.
+func (set *siblingSet) savedAgain(x, y *Sibling) bool {
+	if x.Time == 0 {
+		return true
+	}
+	before := slices.DeleteFunc(slices.Clone(x.Version), func(c shoal.Dot) bool { return c.Journal == x.Record.Journal })
+	return len(before) > 0 && set.lin.Descends(y.Version, before)
 }
 
 // components numbers the nodes of a graph so that two have one number exactly if each can be reached from the other.

@@ -185,3 +185,40 @@ func TestAFolderThatIsRecordedLateAnswersNoConflict(t *testing.T) {
 	s.rest()
 	s.is("d/x=x")
 }
+
+// What is swapped back to where it had been moved away from is kept, also by one who had never seen it there (seeds 1150445 and 1155437).
+func TestWhatIsMovedBackIsNotWhatWasMovedAway(t *testing.T) {
+	for _, touch := range []bool{false, true} { // then the rename is not seen as one
+		for _, other := range []bool{false, true} { // b has another file there when it swaps
+			t.Run(fmt.Sprintf("touched %v, other %v", touch, other), func(t *testing.T) {
+				s := newScript(t)
+				s.write(s.a, "d", "moved")
+				s.look(s.a)
+				s.rename(s.a, "d", "b")
+				if touch {
+					s.later()
+					s.must(s.a.fs.User().Chtimes("b", s.now.UnixNano()))
+				}
+				s.must(s.a.fs.User().Sync())
+				s.look(s.a)
+				want := []string{"d=moved"}
+				if other {
+					s.write(s.c, "d", "other")
+					s.look(s.c)
+					want = []string{"b=other", "d=moved"}
+				}
+				s.talk()
+				s.work(s.b)
+				u := s.b.fs.User()
+				s.must(u.Rename("b", "swap.tmp"))
+				if other {
+					s.must(u.Rename("d", "b"))
+				}
+				s.must(errors.Join(u.Rename("swap.tmp", "d"), u.Sync()))
+				s.look(s.b)
+				s.rest()
+				s.is(want...)
+			})
+		}
+	}
+}
