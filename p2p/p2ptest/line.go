@@ -87,7 +87,9 @@ func newLane(l Line) *lane {
 }
 
 // lasts is how long the line takes to send n bytes.
-func (d *lane) lasts(n int) time.Duration { return time.Duration(float64(n) / d.Rate * float64(time.Second)) }
+func (d *lane) lasts(n int) time.Duration {
+	return time.Duration(float64(n) / d.Rate * float64(time.Second))
+}
 
 func (d *lane) write(p []byte) (n int, err error) {
 	for part := range slices.Chunk(p, packet) {
