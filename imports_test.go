@@ -82,6 +82,10 @@ var rooms = []room{
 		pkg: "e2e/faulty", only: true, imports: "block mesh p2p indexexchange blockexchange",
 		reason: "the faulty device uses the real network, keys and hashes, and encodes all that it sends by hand",
 	},
+	{
+		pkg: "e2e/kept", only: true, imports: "block block/packstore mesh index node/rosterfile",
+		reason: "the data folder of a vault is read, and filled, by the packages that know its files, without the vault",
+	},
 	{pkg: "e2e", imports: "node/control", planned: true, reason: "end-to-end tests run the built program and see what a user sees"},
 }
 
