@@ -23,12 +23,13 @@ type witness struct {
 	t     *testing.T
 	a, v  *device
 	acked map[shoal.JournalID]shoal.Seq
-	times int // that something was acknowledged which was not before
+	seen  kept.Memory // what earlier kills have shown to be there
+	times int         // that something was acknowledged which was not before
 }
 
 func newWitness(t *testing.T, a, v *device) *witness {
 	t.Helper()
-	return &witness{t: t, a: a, v: v, acked: map[shoal.JournalID]shoal.Seq{}}
+	return &witness{t: t, a: a, v: v, seen: kept.Memory{}, acked: map[shoal.JournalID]shoal.Seq{}}
 }
 
 // watch lets time pass, and asks meanwhile whether the vault has all that there was.
@@ -77,7 +78,7 @@ func (w *witness) hold(when string) kept.Found {
 		check(w.t, err)
 		check(w.t, os.WriteFile(filepath.Join(data, rel), raw, 0o600))
 	}
-	found, err := kept.Check(w.t.Context(), data, w.acked)
+	found, err := kept.Check(w.t.Context(), data, w.acked, w.seen)
 	if err != nil {
 		w.t.Fatalf("%s: what the vault acknowledged is not all there: %v", when, err)
 	}

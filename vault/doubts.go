@@ -16,11 +16,16 @@ import (
 // maxBadCopies is how many doubted copies of a block are kept of one device, where they can't make room for a newer one of the same.
 const maxBadCopies = 4
 
-// copiesOf returns what is known of the copies that the store has of a block.
+// copiesOf returns what is known of the copies that the store has of a block. Errors: errTrouble; those of the index.
 func (t *Tenant) copiesOf(ctx context.Context, f *index.Folder, key block.Key) (copies []index.Copy, err error) {
 	hashes, err := t.cfg.Packs.Copies(ctx, key)
-	if err != nil || len(hashes) == 0 {
-		return nil, err
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		return nil, t.storeFailed(err)
+	case len(hashes) == 0:
+		return nil, nil
 	}
 	err = f.View(func(tx *index.Tx) (err error) {
 		copies, err = tx.KeptCopies(block.EpochRef{ID: key.ID, Epoch: key.Epoch}, hashes)

@@ -22,16 +22,22 @@ import (
 type Found struct {
 	// Said is the frontier that the vault's newest statement calls applied; nil when it does not call itself complete.
 	Said    map[shoal.JournalID]shoal.Seq
-	Records int // that were acknowledged
+	Records int // live ones that were acknowledged
 	Blocks  int // of them, each counted once
 }
+
+// Memory is what earlier looks at the same vault have found: the blocks of all records, live or not. As long as no retention passes, they stay. Make
+// one with make.
+type Memory map[block.Key]bool
+
+var errNoNode = errors.New("a reference node is missing")
 
 // maxFaults bounds how many faults are named.
 const maxFaults = 20
 
-// Check reads the data folder of a vault and holds that what it acknowledged is there: acked, and what its own last statement says. It mends what
-// a start of the vault would mend, so give it a copy.
-func Check(ctx context.Context, data string, acked map[shoal.JournalID]shoal.Seq) (found Found, err error) {
+// Check reads the data folder of a vault and holds that what it acknowledged is there: acked, and what its own last statement says; and that what was there
+// before still is. It mends what a start of the vault would mend, so give it a copy.
+func Check(ctx context.Context, data string, acked map[shoal.JournalID]shoal.Seq, before Memory) (found Found, err error) {
 	id, err := mesh.LoadIdentity(filepath.Join(data, "device.key"))
 	if err != nil {
 		return found, err
@@ -51,7 +57,7 @@ func Check(ctx context.Context, data string, acked map[shoal.JournalID]shoal.Seq
 	if err != nil {
 		return found, err
 	}
-	c := &checker{packs: packs, seen: map[block.Key]bool{}, records: map[shoal.Dot]bool{}}
+	c := &checker{packs: packs, before: before, needed: map[block.Key]bool{}, records: map[shoal.Dot]bool{}}
 	for _, f := range folders {
 		folder, err := db.Folder(f, index.FolderConfig{Keeper: true, Identity: id, Roster: func() *mesh.State { return nobody }})
 		if err != nil {
@@ -61,13 +67,14 @@ func Check(ctx context.Context, data string, acked map[shoal.JournalID]shoal.Seq
 			return found, err
 		}
 	}
-	found.Records, found.Blocks = len(c.records), len(c.seen)
+	found.Records, found.Blocks = len(c.records), len(c.needed)
 	return found, errors.Join(append(c.faults, db.Check(ctx), packs.Check(ctx))...)
 }
 
 type checker struct {
 	packs   *packstore.Store
-	seen    map[block.Key]bool
+	before  Memory
+	needed  map[block.Key]bool
 	records map[shoal.Dot]bool
 	faults  []error
 }
@@ -99,16 +106,34 @@ func (c *checker) folder(ctx context.Context, tx *index.Tx, id shoal.FolderID, v
 			c.fault("journal %s was acknowledged up to %d, and reaches %d", j, seq, have[j].Seq)
 		}
 	}
-	return tx.EachNeed(upTo, func(at shoal.Dot, b block.EpochRef) error {
-		c.records[at] = true
-		k := block.Key{Folder: id, Epoch: b.Epoch, ID: b.ID}
-		if c.seen[k] {
-			return nil
+	all := map[shoal.JournalID]shoal.Seq{}
+	for j, pos := range have {
+		all[j] = pos.Seq
+	}
+	now := Memory{}
+	if err := tx.EachNeed(all, func(n index.Need) error {
+		k := block.Key{Folder: id, Epoch: n.Block.Epoch, ID: n.Block.ID}
+		err := errNoNode
+		if !n.Node {
+			_, err = c.packs.Get(ctx, k) // checks the bytes against their hash
 		}
-		c.seen[k] = true
-		if _, err := c.packs.Get(ctx, k); err != nil { // checks the bytes against their hash
-			c.fault("record %s was acknowledged: %w", at, err)
+		if now[k] = err == nil; n.Live && n.Record.Seq <= upTo[n.Record.Journal] {
+			c.records[n.Record], c.needed[k] = true, true
+			if err != nil {
+				c.fault("record %s was acknowledged: %w", n.Record, err)
+			}
 		}
 		return ctx.Err()
-	})
+	}); err != nil {
+		return err
+	}
+	for k, was := range c.before {
+		if was && k.Folder == id && !now[k] {
+			c.fault("block %s was there before, and is gone", k.ID.Short())
+		}
+	}
+	for k, is := range now {
+		c.before[k] = is
+	}
+	return nil
 }
