@@ -54,7 +54,10 @@ var rooms = []room{
 	{pkg: "indexexchange", imports: "block index mesh p2p", planned: true, reason: "floor 3: records are exchanged without looking at a disk"},
 	{pkg: "blockexchange", imports: "block mesh p2p", reason: "floor 3: blocks are exchanged without knowing files or records"},
 
-	{pkg: "vault", imports: "block conflict mesh index p2p indexexchange blockexchange", reason: "floor 4: a vault has no disk to materialise on"},
+	{
+		pkg: "vault", imports: "block block/packstore conflict mesh index p2p indexexchange blockexchange",
+		reason: "floor 4: a vault has no disk to materialise on; its tests keep blocks in the real store",
+	},
 	{pkg: "history", imports: "block conflict mesh index folder blockexchange", planned: true, reason: "floor 4: stands on floors 0 to 3"},
 	{pkg: "share", imports: "block conflict mesh index p2p folder blockexchange", planned: true, reason: "floor 4: stands on floors 0 to 3"},
 
@@ -78,6 +81,10 @@ var rooms = []room{
 	{
 		pkg: "e2e/faulty", only: true, imports: "block mesh p2p indexexchange blockexchange",
 		reason: "the faulty device uses the real network, keys and hashes, and encodes all that it sends by hand",
+	},
+	{
+		pkg: "e2e/kept", only: true, imports: "block block/packstore mesh index node/rosterfile",
+		reason: "the data folder of a vault is read, and filled, by the packages that know its files, without the vault",
 	},
 	{pkg: "e2e", imports: "node/control", planned: true, reason: "end-to-end tests run the built program and see what a user sees"},
 }

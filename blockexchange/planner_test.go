@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/shoalmesh/shoal"
 )
 
 func TestOneSourceDeliversEverything(t *testing.T) {
@@ -321,5 +323,23 @@ func TestEqualEventsGiveEqualActions(t *testing.T) {
 	}
 	if a, b := trace(), trace(); a != b {
 		t.Errorf("%s\n%s", a, b)
+	}
+}
+
+func TestWhoIsNotToBeAskedIsNotAsked(t *testing.T) {
+	w := newWorld(t, Limits{})
+	ws := wants(0, 50, 256*kib)
+	first := w.source(1, CostLAN, 100, time.Millisecond, keysOf(ws))
+	other := w.source(2, CostDirect, 1, time.Millisecond, keysOf(ws[:40]))
+	for i := range ws {
+		ws[i].Not = DevicesOf([]shoal.DeviceID{{9}, first.dev})
+	}
+	w.want(1, ws)
+	w.run(5*time.Minute, func() bool { return false })
+	if blocks, _ := w.planner.Open(); first.first != 0 || blocks != 10 {
+		t.Errorf("the one was asked for %d, and %d blocks are open, want 10", first.first, blocks)
+	}
+	if len(w.inFlight[first.dev]) != 0 || other.first == 0 {
+		t.Error("not the other was asked")
 	}
 }

@@ -145,6 +145,11 @@ func (p *Planner) wanted(ev Wanted) {
 		if e == nil {
 			e = &entry{want: w}
 			p.entries[w.Key()] = e
+			for _, s := range p.sources {
+				if w.Not != "" && w.Not.Has(s.peer) {
+					e.exclude(s.incarnation, true)
+				}
+			}
 		}
 		if slices.Contains(e.groups, g) {
 			continue

@@ -14,7 +14,30 @@ type Want struct {
 	Size   uint32        // of the plaintext in bytes, 1 to block.MaxSize; 0: a keeper asks, which does not know it
 	Epoch  shoal.EpochID // whose seal key the source is to use
 	Hint   Hint
-	Node   bool // a reference node is wanted, not a block: Block is its hash, Epoch empty
+	Node   bool    // a reference node is wanted, not a block: Block is its hash, Epoch empty
+	Not    Devices // that are connected now and are not to be asked; not told to anybody
+}
+
+// Devices is a set of devices, as one string, so that it compares with ==.
+type Devices string
+
+// DevicesOf makes a set of a list.
+func DevicesOf(list []shoal.DeviceID) Devices {
+	var b []byte
+	for _, d := range list {
+		b = append(b, d[:]...)
+	}
+	return Devices(b)
+}
+
+// Has tells whether a device is in the set.
+func (d Devices) Has(dev shoal.DeviceID) bool {
+	for ; len(d) >= len(dev); d = d[len(dev):] {
+		if string(d[:len(dev)]) == string(dev[:]) {
+			return true
+		}
+	}
+	return false
 }
 
 // Hint says where the block occurs, so that a source that keeps no block store finds it in one of its files. The zero value

@@ -83,9 +83,12 @@ func Open(path string, o Options) (*DB, error) {
 	return db, nil
 }
 
-// fillOf packs the pages of buckets whose keys mostly come in order; blocks are the one bucket with random keys.
+// fillOf packs the pages of buckets whose keys mostly come in order. The keys of the others are hashes: a page that is packed tightly is split at the next
+// one.
 func fillOf(bucket string) float64 {
-	if isBlocks(bucket) {
+	_, name, _ := strings.Cut(bucket, ".")
+	switch name {
+	case bucketNames[bBlocks], bucketNames[bUses], bucketNames[bLacking], bucketNames[bNodes], bucketNames[bLackingNodes], bucketNames[bCopies]:
 		return 0.5
 	}
 	return 0.9

@@ -18,7 +18,7 @@ func (f *Folder) checkKept(ctx context.Context) error {
 		c := &keepChecker{
 			checker: checker{tx: tx, visible: map[shoal.Path][]ref{}}, uses: map[string]*use{}, nodes: map[[32]byte]*node{}, replaced: map[string]uint64{},
 		}
-		for _, step := range []func(context.Context) error{c.journals, c.slots, c.lists, c.records, c.retained, c.tellNodes, c.compareUses, c.compareNodes, c.compareSums} {
+		for _, step := range []func(context.Context) error{c.journals, c.slots, c.lists, c.records, c.retained, c.tellNodes, c.compareUses, c.copies, c.compareNodes, c.compareSums} {
 			if err := step(ctx); err != nil {
 				return errors.Join(append(c.faults, err)...)
 			}
@@ -191,6 +191,41 @@ func (c *keepChecker) compareUses(context.Context) error {
 		if u.live+u.kept > 0 {
 			c.fault("block %x is demanded and not known", k)
 		}
+	}
+	return nil
+}
+
+// copies holds that copies are known only of blocks that are stored, and counts the doubts.
+func (c *keepChecker) copies(context.Context) error {
+	doubts := map[uint32]int64{}
+	cur := c.tx.bucket(bCopies).Cursor()
+	for k, v := cur.Seek(nil); k != nil; k, v = cur.Next() {
+		if len(k) != copyKeyBytes {
+			continue
+		}
+		held, err := decodeHeldCopy(v)
+		if err != nil {
+			return err
+		}
+		for _, d := range held.doubters {
+			doubts[d]++
+		}
+		if u, err := c.tx.loadUse(k[:useKeyBytes]); err != nil || !u.stored() {
+			c.fault("copy %x is of a block that is not here", k)
+		}
+	}
+	for k, _ := cur.Seek(nil); k != nil; k, _ = cur.Next() {
+		if len(k) != 4 {
+			continue
+		}
+		d := binary.BigEndian.Uint32(k)
+		if have := c.tx.doubtsOf(d); have != doubts[d] {
+			c.fault("device %d doubts %d copies, want %d", d, have, doubts[d])
+		}
+		delete(doubts, d)
+	}
+	for d := range doubts {
+		c.fault("the doubts of device %d are not counted", d)
 	}
 	return nil
 }

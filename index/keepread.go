@@ -3,7 +3,6 @@ package index
 import (
 	"bytes"
 	"encoding/binary"
-	"time"
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/block"
@@ -141,10 +140,11 @@ func (tx *Tx) keyRef(k []byte) (r block.EpochRef, err error) {
 
 // Demand says whether a block is wanted or kept here.
 type Demand struct {
-	Known  bool // something is known of it: it is demanded, or in the store
-	Live   bool // a live record needs it
-	Held   bool // a copy is in the store
-	Copies int64
+	Known  bool  // something is known of it: it is demanded, or in the store
+	Live   bool  // a live record needs it
+	Held   bool  // a copy that nobody doubts is in the store
+	Dying  bool  // it is being deleted: BeginDrop chose it
+	Stored int64 // bytes of its copies in the store
 }
 
 // DemandFor tells what is known of a block.
@@ -154,157 +154,44 @@ func (tx *Tx) DemandFor(r block.EpochRef) (Demand, error) {
 		return Demand{}, err
 	}
 	u, err := tx.loadUse(key)
-	return Demand{Known: true, Live: u.live > 0, Held: u.held, Copies: int64(u.bytes)}, err
+	return Demand{Known: true, Live: u.live > 0, Held: u.held, Dying: u.dying, Stored: int64(u.bytes)}, err
+}
+
+// Held returns up to max blocks that come after one and of which a copy counts as being in the store; the zero ref is before all. next is where to
+// go on; zero: that was all. It looks at no more than 4,096 blocks.
+func (tx *Tx) Held(after block.EpochRef, max int) (held []block.EpochRef, next block.EpochRef, err error) {
+	from, err := tx.refKey(after)
+	if err != nil {
+		return nil, next, err
+	}
+	looked := 0
+	c := tx.bucket(bUses).Cursor()
+	for k, _ := c.Seek(from); k != nil; k, _ = c.Next() {
+		if bytes.Equal(k, from) {
+			continue
+		}
+		ref, err := tx.keyRef(k)
+		if err != nil {
+			return nil, next, err
+		}
+		u, err := tx.loadUse(k)
+		if err != nil {
+			return nil, next, err
+		}
+		if u.held {
+			held = append(held, ref)
+		}
+		if looked++; looked == 4096 || len(held) == max {
+			return held, ref, nil
+		}
+	}
+	return held, next, nil
 }
 
 // Node returns a reference node that is here; nil: it is not.
 func (tx *Tx) Node(hash [32]byte) ([]byte, error) {
 	n, err := tx.loadNode(hash)
 	return bytes.Clone(n.data), err
-}
-
-// Stored is a sealed copy of a block that has come into the block store.
-type Stored struct {
-	Block block.EpochRef
-	Bytes int            // of the copy
-	From  shoal.DeviceID // whom it came from; zero: nobody knows
-}
-
-// PutStored notes copies that are durable in the block store. Those that nothing demands are noted too: they are let go of in time.
-func (tx *Tx) PutStored(copies []Stored) error {
-	return tx.change(func() error {
-		for _, c := range copies {
-			from, err := tx.uploader(c.From)
-			if err != nil {
-				return err
-			}
-			epoch, err := tx.keptEpoch(c.Block.Epoch)
-			if err != nil {
-				return err
-			}
-			err = tx.changeUse(useKey(c.Block.ID, epoch), func(u *use) {
-				if !u.held && u.live == 0 && u.kept == 0 {
-					u.since = tx.now()
-				}
-				if u.from == 0 {
-					u.from = from
-				}
-				u.held, u.dying = true, false
-				u.bytes += uint64(c.Bytes)
-			})
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// Doubt says that the copies of a block in the store are not to be counted on, so that another one is fetched where a live record
-// needs it. gone says that the store has none of them any more.
-func (tx *Tx) Doubt(r block.EpochRef, gone bool) error {
-	key, err := tx.refKey(r)
-	if err != nil || len(key) == 0 || tx.bucket(bUses).Get(key) == nil {
-		return err
-	}
-	return tx.change(func() error {
-		return tx.changeUse(key, func(u *use) {
-			if gone {
-				u.held, u.bytes, u.from = false, 0, 0
-			} else if u.live > 0 {
-				u.held = false
-			}
-		})
-	})
-}
-
-// LetGo ends the keeping of what was superseded, cut off or replaced before a time, up to max records, and tells whether there
-// are more.
-func (tx *Tx) LetGo(before time.Time, max int) (more bool, err error) {
-	err = tx.change(func() error {
-		var keys [][]byte
-		c := tx.bucket(bExpiry).Cursor()
-		for k, _ := c.Seek(nil); len(k) > 8 && int64(binary.BigEndian.Uint64(k)) < before.UnixNano(); k, _ = c.Next() {
-			if more = len(keys) == max; more {
-				break
-			}
-			keys = append(keys, bytes.Clone(k))
-		}
-		for _, k := range keys {
-			if err := tx.letGo(k[8:]); err != nil {
-				return err
-			}
-			tx.bucket(bExpiry).Delete(k)
-		}
-		return nil
-	})
-	return more, err
-}
-
-func (tx *Tx) letGo(key []byte) error {
-	if len(key) == keptKeyBytes {
-		return tx.forgetKept(key)
-	}
-	at := ref{keyJournal(key), recordKeySeq(key)}
-	s, err := tx.load(at)
-	if err != nil {
-		return err
-	}
-	e := tx.replacedEntry(key)
-	if s == nil || e.count == 0 || e.released {
-		return tx.damaged("replaced record", key, errShort)
-	}
-	e.released = true
-	tx.putReplaced(key, e)
-	return tx.claim(key, s, demandKept, demandNone)
-}
-
-// BeginDrop chooses up to max blocks that no record, live or kept, has demanded since a time, and marks them: they may be deleted from the
-// store, and count as not being there. EndDrop must follow when they are; if it does not, because of a crash, they are chosen
-// again. Nothing may be put into the store in between.
-func (tx *Tx) BeginDrop(before time.Time, max int) ([]block.EpochRef, error) {
-	var out []block.EpochRef
-	err := tx.change(func() error {
-		var keys [][]byte
-		c := tx.bucket(bIdle).Cursor()
-		for k, _ := c.Seek(nil); len(k) == 8+useKeyBytes && len(keys) < max && int64(binary.BigEndian.Uint64(k)) < before.UnixNano(); k, _ = c.Next() {
-			keys = append(keys, bytes.Clone(k[8:]))
-		}
-		for _, k := range keys {
-			ref, err := tx.keyRef(k)
-			if err == nil {
-				err = tx.changeUse(k, func(u *use) { u.held, u.dying = false, true })
-			}
-			if err != nil {
-				return err
-			}
-			out = append(out, ref)
-		}
-		return nil
-	})
-	return out, err
-}
-
-// EndDrop notes that blocks which BeginDrop chose are gone from the store.
-func (tx *Tx) EndDrop(refs []block.EpochRef) error {
-	return tx.change(func() error {
-		for _, r := range refs {
-			key, err := tx.refKey(r)
-			if err != nil {
-				return err
-			}
-			if u, err := tx.loadUse(key); err != nil || !u.dying {
-				if err != nil {
-					return err
-				}
-				continue
-			}
-			if err := tx.changeUse(key, func(u *use) { u.dying, u.bytes, u.from = false, 0, 0 }); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }
 
 // Upload is what one device has given.
@@ -325,7 +212,9 @@ func (tx *Tx) Uploads() (map[shoal.DeviceID]Upload, error) {
 		if err != nil || len(v) != 4 {
 			return nil, tx.damaged("uploads", k, errShort)
 		}
-		out[shoal.DeviceID(k)] = u
+		if u != (Upload{}) { // else it gave nothing that is here, or only doubted something
+			out[shoal.DeviceID(k)] = u
+		}
 	}
 	return out, nil
 }

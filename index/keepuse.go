@@ -11,7 +11,7 @@ import (
 // use is what a keeper knows of one block under one epoch.
 type use struct {
 	live, kept uint64 // records and reference nodes that demand it so
-	held       bool   // a sound copy is in the block store, durably
+	held       bool   // a copy that nobody doubts is in the block store, durably
 	dying      bool   // it is being deleted from the store; counts as not held
 	since      int64  // when live became 0; in ns
 	bytes      uint64 // sealed size of the copies in the store
@@ -86,9 +86,9 @@ func (tx *Tx) changeUse(key []byte, fn func(*use)) error {
 	sums.blocks += count(u.held) - count(old.held)
 	sums.blockBytes += int64(u.bytes) - int64(old.bytes)
 	sums.changed = true
-	if u.live == 0 && u.kept == 0 && !u.held && !u.dying {
+	if u.live == 0 && u.kept == 0 && !u.stored() {
 		tx.bucket(bUses).Delete(key)
-		return nil
+		return tx.forgetCopies(key)
 	}
 	tx.bucket(bUses).Put(key, u.encode())
 	return nil
@@ -96,8 +96,11 @@ func (tx *Tx) changeUse(key []byte, fn func(*use)) error {
 
 func (u *use) lacking() bool { return u.live > 0 && !u.held }
 
-// idle blocks are here and nothing demands them.
-func (u *use) idle() bool { return u.live == 0 && u.kept == 0 && (u.held || u.dying) }
+// stored blocks have copies in the store, be they doubted or about to be deleted.
+func (u *use) stored() bool { return u.held || u.dying || u.bytes > 0 }
+
+// idle blocks are stored and nothing demands them.
+func (u *use) idle() bool { return u.live == 0 && u.kept == 0 && u.stored() }
 
 func (tx *Tx) listLacking(key []byte, old, u *use, sums *keepSums) {
 	switch {

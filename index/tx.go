@@ -45,13 +45,14 @@ const (
 	bWork         // hash: nodes whose children do not know yet
 	bRoots        // root, journal, seq: records of long files
 	bUploaders    // device → number; number → sums
+	bCopies       // block, epoch, sealed hash → who gave it, who doubts it; device's number → how many it doubts
 	bucketCount
 )
 
 var bucketNames = [bucketCount]string{
 	"meta", "journals", "epochs", "records", "slots", "digests", "stage", "deferred", "mentions", "holds", "rows", "needs",
 	"conflicts", "follows", "blocks", "recipes", "statuses", "problems", "forks", "retries",
-	"uses", "lacking", "idle", "kept", "expiry", "replaced", "nodes", "lackingnodes", "work", "roots", "uploaders",
+	"uses", "lacking", "idle", "kept", "expiry", "replaced", "nodes", "lackingnodes", "work", "roots", "uploaders", "copies",
 }
 
 // Tx is one transaction on a folder. Not safe for concurrent use, and not to be used after the function that got it.

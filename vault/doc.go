@@ -13,8 +13,10 @@
 //     vault's own clock. No device can make that shorter: the retention is the operator's, never shorter than the minimum age fixed
 //     when the vault joined, and a shorter one counts only after the old one has passed (Policy).
 //   - Nothing is deleted for a day after the clock jumped (ClockGuard).
-//   - A copy is a claim of who gave it. One that does not open at a device is doubted, another is fetched and kept beside it; the doubted one is
-//     served only where there is no other, and is never deleted because of the doubt.
+//   - A copy is a claim of who gave it, and a doubt of who reports it. When all copies of a block are doubted another is fetched, from somebody
+//     else if that is possible. A doubted one is served after the others; it goes only when its giver has given another and somebody
+//     else doubts it, so no device alone makes a good copy go (doubts.go).
+//   - What a crash left in the store without a line in the index, and the other way round, is found (sweep.go).
 //   - Beyond the quota nothing is taken in; the status of the vault says so.
 //
 // # What it does not do

@@ -30,40 +30,49 @@ type intake struct {
 	news    bool          // set by watch: something else may be lacking
 }
 
-// take puts one block into the store, or one node into the index.
+// take puts one block into the store, or one node into the index. What it returns ends the fetch; a copy that is not kept is no error.
 func (in *intake) take(ctx context.Context, w blockexchange.Want, from shoal.DeviceID, sealed []byte) error {
 	t := in.tenant
 	if w.Node {
-		err := in.folder.Update(ctx, func(tx *index.Tx) error { return tx.PutNode([32]byte(w.Block), sealed) })
+		err := t.update(ctx, in.folder, func(tx *index.Tx) error { return tx.PutNode([32]byte(w.Block), sealed) })
 		if err != nil {
 			return fmt.Errorf("keep reference node: %w", err)
 		}
 		return t.workNodes(ctx, in.folder)
 	}
-	ref := block.EpochRef{ID: w.Block, Epoch: w.Epoch}
-	if t.alreadyDoubted(in.id, ref, block.SealedHash(sealed)) {
-		return nil // the very copy that did not open; another is asked for later
+	key := block.Key{Folder: in.id, Epoch: w.Epoch, ID: w.Block, Sealed: block.SealedHash(sealed)}
+	if keep, err := t.welcome(ctx, in.folder, key, from); err != nil || !keep {
+		return err
 	}
 	if err := t.room(len(sealed)); err != nil {
 		return err
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	stored := index.Stored{Block: block.EpochRef{ID: w.Block, Epoch: w.Epoch}, Sealed: key.Sealed, Bytes: len(sealed), From: from}
+	if err := t.put(ctx, key, sealed); err != nil {
+		return err
+	}
+	in.some = append(in.some, stored)
+	in.bytes += len(sealed)
+	if len(in.some) >= putBatch || in.bytes >= putBytes {
+		return in.flushLocked(ctx)
+	}
+	return nil
+}
+
+// put puts a copy into the store, and remembers that it is not noted yet.
+func (t *Tenant) put(ctx context.Context, key block.Key, sealed []byte) error {
 	t.store.Lock()
-	err := t.cfg.Packs.Put(ctx, block.Key{Folder: in.id, Epoch: w.Epoch, ID: w.Block}, sealed)
-	t.store.Unlock()
-	if err != nil {
+	defer t.store.Unlock()
+	if err := t.cfg.Packs.Put(ctx, key, sealed); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		return t.storeFailed(err)
 	}
+	t.unnoted[blockKey{key.Folder, block.EpochRef{ID: key.ID, Epoch: key.Epoch}}] += int64(len(sealed))
 	t.used.Add(int64(len(sealed)))
-	in.some = append(in.some, index.Stored{Block: ref, Bytes: len(sealed), From: from})
-	in.bytes += len(sealed)
-	if len(in.some) >= putBatch || in.bytes >= putBytes {
-		return in.flushLocked(ctx)
-	}
 	return nil
 }
 
@@ -74,6 +83,7 @@ func (in *intake) flush(ctx context.Context) error {
 	return in.flushLocked(ctx)
 }
 
+// flushLocked gives up what it can't note: the store may have it, and then the sweep finds it, or the next fetch.
 func (in *intake) flushLocked(ctx context.Context) error {
 	if len(in.some) == 0 {
 		return nil
@@ -83,11 +93,24 @@ func (in *intake) flushLocked(ctx context.Context) error {
 	defer t.store.Unlock()
 	some := in.some
 	in.some, in.bytes = nil, 0
+	defer func() {
+		for _, s := range some {
+			delete(t.unnoted, blockKey{in.id, s.Block})
+		}
+	}()
 	if err := t.cfg.Packs.Sync(context.WithoutCancel(ctx)); err != nil {
 		return t.storeFailed(err)
 	}
+	if err := t.note(ctx, in.id, in.folder, some); err != nil {
+		return err
+	}
 	t.trouble.CompareAndSwap(uint32(index.TroubleDisk), uint32(index.TroubleNone))
-	return t.note(ctx, in.id, in.folder, some)
+	for i := range some {
+		if err := t.displace(context.WithoutCancel(ctx), in.folder, &some[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // watch flushes whenever no other block came for putPause, and ends the fetch when none came for pullWait, or for newsWait when there is news.
@@ -122,6 +145,17 @@ func (in *intake) watch(ctx context.Context, cancel context.CancelCauseFunc, wak
 func (t *Tenant) storeFailed(err error) error {
 	t.setTrouble(index.TroubleDisk, err)
 	return fmt.Errorf("%w: %w", errTrouble, err)
+}
+
+// update changes the index. Errors: errTrouble, when the disk does not take it: nothing was changed then, and it is tried again later; others when the
+// database can't be used any more, or ctx has ended.
+func (t *Tenant) update(ctx context.Context, f *index.Folder, fn func(*index.Tx) error) error {
+	err := f.Update(ctx, fn)
+	var damaged *index.DamagedError
+	if err == nil || errors.As(err, &damaged) || errors.Is(err, index.ErrClosed) || ctx.Err() != nil {
+		return err
+	}
+	return t.storeFailed(err)
 }
 
 // setTrouble notes why nothing is taken in, and has the status say so.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 // How pulling goes on.
 const (
 	pullPage  = 4096                   // lacking blocks that are asked for in one fetch
+	adoptPage = 64                     // lacking blocks that are looked for in the store at a time
 	putBatch  = 512                    // blocks that become durable together
 	putBytes  = 16 << 20               // or so many bytes
 	putPause  = 200 * time.Millisecond // or when no other came for so long
@@ -96,7 +98,7 @@ func (t *Tenant) pullOnce(ctx context.Context, id shoal.FolderID, at block.Epoch
 // workNodes passes on what the reference nodes that are here demand.
 func (t *Tenant) workNodes(ctx context.Context, f *index.Folder) error {
 	for more := true; more; {
-		if err := f.Update(ctx, func(tx *index.Tx) (err error) {
+		if err := t.update(ctx, f, func(tx *index.Tx) (err error) {
 			more, err = tx.WorkNodes(workNodes)
 			return err
 		}); err != nil {
@@ -108,23 +110,30 @@ func (t *Tenant) workNodes(ctx context.Context, f *index.Folder) error {
 
 // adopt notes blocks that are in the store although the index does not know it, after a crash between the two, and returns the others. Copies that
 // are doubted are not enough.
-func (t *Tenant) adopt(ctx context.Context, id shoal.FolderID, f *index.Folder, lacks []index.Lack) ([]index.Lack, error) {
+func (t *Tenant) adopt(ctx context.Context, id shoal.FolderID, f *index.Folder, lacks []index.Lack) (rest []index.Lack, err error) {
+	for some := range slices.Chunk(lacks, adoptPage) {
+		left, err := t.adoptSome(ctx, id, f, some)
+		if err != nil {
+			return nil, err
+		}
+		rest = append(rest, left...)
+	}
+	return rest, nil
+}
+
+// adoptSome is adopt for a few: nothing is put meanwhile, and they are read.
+func (t *Tenant) adoptSome(ctx context.Context, id shoal.FolderID, f *index.Folder, lacks []index.Lack) (rest []index.Lack, err error) {
 	t.store.Lock()
 	defer t.store.Unlock()
-	rest := lacks[:0]
 	var here []index.Stored
 	for _, l := range lacks {
-		if l.Node || t.doubted(id, l.Block) {
-			rest = append(rest, l)
-			continue
-		}
-		sealed, err := t.cfg.Packs.Get(ctx, block.Key{Folder: id, Epoch: l.Block.Epoch, ID: l.Block.ID})
+		found, err := t.find(ctx, id, f, l)
 		switch {
-		case err == nil:
-			here = append(here, index.Stored{Block: l.Block, Bytes: len(sealed)})
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
-		default: // not there, or damaged
+		case err == nil && found > 0:
+			here = append(here, index.Stored{Block: l.Block, Bytes: found, Found: true})
+		default: // not there, damaged, or doubted
 			rest = append(rest, l)
 		}
 	}
@@ -134,28 +143,48 @@ func (t *Tenant) adopt(ctx context.Context, id shoal.FolderID, f *index.Folder, 
 	if err := t.cfg.Packs.Sync(ctx); err != nil {
 		return nil, t.storeFailed(err)
 	}
-	if err := t.note(ctx, id, f, here); err != nil {
-		return nil, err
+	return rest, t.note(ctx, id, f, here)
+}
+
+// find returns the bytes of a lacking block's copies in the store: 0 if none of them is both sound and doubted by nobody.
+func (t *Tenant) find(ctx context.Context, id shoal.FolderID, f *index.Folder, l index.Lack) (bytes int, err error) {
+	if l.Node {
+		return 0, nil
 	}
-	return rest, nil
+	key := block.Key{Folder: id, Epoch: l.Block.Epoch, ID: l.Block.ID}
+	copies, err := t.copiesOf(ctx, f, key)
+	if err != nil || !trusted(copies) {
+		return 0, err
+	}
+	good := false
+	for _, c := range copies {
+		key.Sealed = c.Sealed
+		if sealed, err := t.cfg.Packs.Get(ctx, key); err == nil {
+			bytes += len(sealed)
+			good = good || !c.Doubted()
+		}
+	}
+	if !good {
+		return 0, nil
+	}
+	return bytes, nil
 }
 
 // note commits that copies are in the store, durably. t.store is held.
 func (t *Tenant) note(ctx context.Context, id shoal.FolderID, f *index.Folder, here []index.Stored) error {
-	kept := here[:0]
+	kept := make([]index.Stored, 0, len(here))
 	for _, h := range here { // it may have been let go of since it was put
 		if has, err := t.cfg.Packs.Has(context.WithoutCancel(ctx), block.Key{Folder: id, Epoch: h.Block.Epoch, ID: h.Block.ID}); err == nil && has {
 			kept = append(kept, h)
 		}
 	}
-	here = kept
 	// A copy that is durable is to be noted although everything is about to end.
-	if err := f.Update(context.WithoutCancel(ctx), func(tx *index.Tx) error { return tx.PutStored(here) }); err != nil {
+	if err := t.update(context.WithoutCancel(ctx), f, func(tx *index.Tx) error { return tx.PutStored(kept) }); err != nil {
 		return fmt.Errorf("note blocks: %w", err)
 	}
-	ids := make([]block.ID, len(here))
-	for i := range here {
-		ids[i] = here[i].Block.ID
+	ids := make([]block.ID, len(kept))
+	for i := range kept {
+		ids[i] = kept[i].Block.ID
 	}
 	t.cfg.Fetcher().NowHave(id, ids)
 	t.cfg.Changed(id)
@@ -165,8 +194,12 @@ func (t *Tenant) note(ctx context.Context, id shoal.FolderID, f *index.Folder, h
 // fetch gets what is lacking, and ends when all came, when nothing came for a while, or when there is trouble.
 func (t *Tenant) fetch(ctx context.Context, id shoal.FolderID, f *index.Folder, lacks []index.Lack, wake chan struct{}) (came bool, err error) {
 	wants := make([]blockexchange.Want, len(lacks))
+	now := t.cfg.Elapsed()
 	for i, l := range lacks {
 		wants[i] = blockexchange.Want{Folder: id, Block: l.Block.ID, Epoch: l.Block.Epoch, Node: l.Node, Hint: blockexchange.Hint{Record: l.Record}}
+		if not := t.strikes.against(blockKey{id, l.Block}, now); len(not) > 0 {
+			wants[i].Not = blockexchange.DevicesOf(not)
+		}
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -33,7 +33,7 @@ func (t *Tenant) Report() (Report, error) {
 	s := t.cfg.Settings.Get()
 	r := Report{
 		Mesh: t.cfg.Mesh, Quota: s.Quota, Trouble: index.Trouble(t.trouble.Load()), Policy: s.Policy, Retention: s.Policy.At(t.cfg.Clock()),
-		Hold: s.Clock.Hold, Scrub: t.ScrubReport(),
+		Hold: t.guard.Hold(), Scrub: t.ScrubReport(),
 	}
 	for _, id := range t.IDs() {
 		fr := FolderReport{Folder: id, Frontier: map[shoal.JournalID]shoal.Seq{}}

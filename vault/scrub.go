@@ -2,10 +2,13 @@ package vault
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/block"
 	"github.com/shoalmesh/shoal/index"
 )
@@ -59,27 +62,16 @@ func (t *Tenant) scrubDue() bool {
 	return now.Sub(last) >= scrubEvery || last.After(now)
 }
 
-// Scrub reads every block in the store. Copies that are damaged are deleted, and blocks of which none is left count as lacking, so that members give
-// them again.
+// Scrub reads every block in the store. Copies that are damaged are deleted, and blocks of which none is left count as lacking, so that members, or
+// another vault, give them again. Then it sweeps.
 func (t *Tenant) Scrub(ctx context.Context) error {
 	t.tellScrub(func(r *ScrubReport) { *r = ScrubReport{Running: true, Began: t.cfg.Clock()} })
-	var damaged []block.Key
-	err := t.cfg.Packs.Scrub(ctx, func(k block.Key, err error) error {
-		t.cfg.Log.Error("a kept block is damaged", "folder", k.Folder, "block", k.ID.Short(), "err", err)
-		damaged = append(damaged, k)
-		if len(damaged) < dropPage {
-			return nil
-		}
-		return errEnough
-	})
-	if lost := t.repair(ctx, damaged); lost != nil {
-		err = lost
-	}
-	if len(damaged) >= dropPage && ctx.Err() == nil {
-		return t.Scrub(ctx) // it ended early; what was found is gone by now, so this ends
+	err := t.scrub(ctx)
+	if err == nil {
+		err = t.Sweep(ctx)
 	}
 	t.tellScrub(func(r *ScrubReport) {
-		r.Running, r.Ended, r.Damaged = false, t.cfg.Clock(), r.Damaged+len(damaged)
+		r.Running, r.Ended = false, t.cfg.Clock()
 		if err != nil {
 			r.Problem = err.Error()
 		}
@@ -90,7 +82,26 @@ func (t *Tenant) Scrub(ctx context.Context) error {
 	return t.cfg.Settings.Update(func(s *State) error { s.Scrub = wall(t.cfg.Clock()); return nil })
 }
 
-var errEnough = fmt.Errorf("enough damaged blocks for one pass")
+// scrub goes through the store until a pass ends. What a pass found is gone before the next, so this ends.
+func (t *Tenant) scrub(ctx context.Context) error {
+	for {
+		var damaged []block.Key
+		err := t.cfg.Packs.Scrub(ctx, func(k block.Key, err error) error {
+			t.cfg.Log.Error("a kept block is damaged", "folder", k.Folder, "block", k.ID.Short(), "err", err)
+			if damaged = append(damaged, k); len(damaged) == dropPage {
+				return errEnough
+			}
+			return nil
+		})
+		if repaired := t.repair(ctx, damaged); repaired != nil {
+			return repaired
+		}
+		t.tellScrub(func(r *ScrubReport) { r.Damaged += len(damaged) })
+		if !errors.Is(err, errEnough) {
+			return err
+		}
+	}
+}
 
 func (t *Tenant) tellScrub(fn func(*ScrubReport)) {
 	t.scrubs.mu.Lock()
@@ -98,10 +109,27 @@ func (t *Tenant) tellScrub(fn func(*ScrubReport)) {
 	fn(&t.scrubs.last)
 }
 
-// repair takes damaged copies out of the store and has what is needed fetched again.
+// repair takes damaged copies out of the store and has what is needed fetched again. They stop to count before they go: what is
+// counted is there, whenever a crash comes.
 func (t *Tenant) repair(ctx context.Context, damaged []block.Key) error {
+	if len(damaged) == 0 {
+		return nil
+	}
 	t.store.Lock()
 	defer t.store.Unlock()
+	bad := map[[32]byte]bool{}
+	byFolder := map[shoal.FolderID][]block.Key{}
+	for _, k := range damaged {
+		bad[k.Sealed] = true
+		byFolder[k.Folder] = append(byFolder[k.Folder], k)
+	}
+	for id, keys := range byFolder {
+		if f := t.index(id); f != nil {
+			if err := t.dropCopies(ctx, f, keys, bad); err != nil {
+				return err
+			}
+		}
+	}
 	for _, k := range damaged {
 		if err := t.cfg.Packs.Delete(ctx, k); err != nil {
 			return fmt.Errorf("delete a damaged copy: %w", err)
@@ -110,21 +138,30 @@ func (t *Tenant) repair(ctx context.Context, damaged []block.Key) error {
 	if err := t.cfg.Packs.Sync(ctx); err != nil {
 		return err
 	}
-	for _, k := range damaged {
-		f := t.index(k.Folder)
-		if f == nil {
-			continue
-		}
-		k.Sealed = [32]byte{}
-		if left, err := t.cfg.Packs.Copies(ctx, k); err != nil || len(left) > 0 {
-			continue
-		}
-		ref := block.EpochRef{ID: k.ID, Epoch: k.Epoch}
-		if err := f.Update(ctx, func(tx *index.Tx) error { return tx.Doubt(ref, true) }); err != nil {
-			return err
-		}
-		t.cfg.Changed(k.Folder)
-		t.RecordsCame(k.Folder)
+	for id := range byFolder {
+		t.cfg.Changed(id)
+		t.RecordsCame(id)
 	}
 	return nil
+}
+
+// dropCopies notes that copies are about to go, and the bad ones of the same blocks with them. t.store is held.
+func (t *Tenant) dropCopies(ctx context.Context, f *index.Folder, keys []block.Key, bad map[[32]byte]bool) error {
+	left := make([][][32]byte, len(keys))
+	for i, k := range keys {
+		k.Sealed = [32]byte{}
+		copies, err := t.cfg.Packs.Copies(ctx, k)
+		if err != nil {
+			return err
+		}
+		left[i] = slices.DeleteFunc(copies, func(h [32]byte) bool { return bad[h] })
+	}
+	return t.update(ctx, f, func(tx *index.Tx) error {
+		for i, k := range keys {
+			if err := tx.DropCopy(block.EpochRef{ID: k.ID, Epoch: k.Epoch}, k.Sealed, left[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

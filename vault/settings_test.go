@@ -133,3 +133,72 @@ func TestNothingIsDeletedForADayAfterTheClockJumped(t *testing.T) {
 		})
 	}
 }
+
+// A disk that is full when the clock jumps, once: the look was remembered, the hold was not.
+func TestAJumpThatCouldNotBeSavedIsNotForgotten(t *testing.T) {
+	for name, away := range map[string]bool{"while it runs": false, "while it was off": true} {
+		t.Run(name, func(t *testing.T) {
+			full := false
+			s, err := NewSettings(nil, day, func([]byte) error {
+				if full {
+					return errors.New("no space left on device")
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			now, ran := start, time.Duration(0)
+			begin := func() *ClockGuard {
+				return newClockGuard(s, func() time.Time { return now }, func() time.Duration { return ran })
+			}
+			g := begin()
+			if may, _, err := g.Look(); err != nil || !may {
+				t.Fatal(may, err)
+			}
+			if away {
+				g, ran = begin(), 0
+			}
+			now, full = now.Add(365*day), true
+			if may, jumped, err := g.Look(); err == nil || may || jumped == 0 {
+				t.Fatalf("with a full disk: may %v, jumped by %s, %v", may, jumped, err)
+			}
+			full = false
+			pass := func(d time.Duration) { now, ran = now.Add(d), ran+d }
+			pass(time.Minute)
+			if may, _, err := g.Look(); err != nil || may {
+				t.Fatalf("a minute later: may delete: %v, %v", may, err)
+			}
+			g = begin() // what was saved then holds in another run too
+			pass(day - 2*time.Minute)
+			if may, _, err := g.Look(); err != nil || may {
+				t.Fatalf("in the next run: may delete: %v, %v", may, err)
+			}
+			for range 2 {
+				pass(day)
+			}
+			if may, _, err := g.Look(); err != nil || !may {
+				t.Errorf("two days later: may delete: %v, %v", may, err)
+			}
+		})
+	}
+}
+
+func TestAClockThatIsPushedOnALittleAtATimeIsFoundOut(t *testing.T) {
+	s, now, ran := settingsOf(t), start, time.Duration(0)
+	g := newClockGuard(s, func() time.Time { return now }, func() time.Duration { return ran })
+	gained := time.Duration(0)
+	for range 60 * 24 {
+		may, jumped, err := g.Look()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if jumped != 0 || !may {
+			break
+		}
+		now, ran, gained = now.Add(5*time.Minute), ran+time.Minute, gained+4*time.Minute
+	}
+	if gained > 2*jumpWhileRunning {
+		t.Errorf("the clock gained %s unnoticed", gained)
+	}
+}

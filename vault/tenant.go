@@ -24,7 +24,9 @@ type Packs interface {
 	Copies(ctx context.Context, k block.Key) ([][32]byte, error)
 	// Compact rewrites packs of which less than a part is live, and tells how many bytes that freed.
 	Compact(ctx context.Context, part float64) (freed int64, err error)
-	// Scrub reads every block and reports those that are damaged.
+	// Keys lists every copy that was there before, those of one block one after another; what is put or deleted meanwhile may be listed or not.
+	Keys(ctx context.Context, fn func(k block.Key, size int) error) error
+	// Scrub reads every block and reports those that are damaged. fn is not called for errors that say nothing of the bytes.
 	Scrub(ctx context.Context, report func(k block.Key, err error) error) error
 }
 
@@ -54,11 +56,11 @@ type Tenant struct {
 	cfg Config
 
 	// store is held while blocks are put and noted, or deleted and noted, so that a block is never deleted that was just noted.
-	store sync.Mutex
+	store   sync.Mutex
+	unnoted map[blockKey]int64 // guarded by store; bytes of blocks that were put and are not noted yet
 
 	mu      sync.Mutex
 	folders map[shoal.FolderID]*index.Folder // guarded by mu
-	doubts  doubts                           // guarded by mu
 	wake    map[shoal.FolderID]chan struct{} // guarded by mu; depth 1: something may be lacking
 
 	news    chan struct{} // depth 1: the folders changed
@@ -66,6 +68,7 @@ type Tenant struct {
 	used    atomic.Int64  // bytes kept, as of the last look
 	guard   *ClockGuard
 	scrubs  scrubState
+	strikes strikes
 }
 
 // New makes a tenant that does nothing until Run.
@@ -85,7 +88,7 @@ func New(c Config) (*Tenant, error) {
 	}
 	t := &Tenant{
 		cfg: c, folders: map[shoal.FolderID]*index.Folder{}, wake: map[shoal.FolderID]chan struct{}{}, news: make(chan struct{}, 1),
-		doubts: newDoubts(), guard: newClockGuard(c.Settings, c.Clock, c.Elapsed),
+		unnoted: map[blockKey]int64{}, guard: newClockGuard(c.Settings, c.Clock, c.Elapsed),
 	}
 	return t, t.OpenFolders(context.Background())
 }

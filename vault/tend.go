@@ -23,11 +23,18 @@ const (
 // ErrQuota: what may be kept for this mesh is used up.
 var ErrQuota = errors.New("the quota is used up")
 
-// tend looks at the clock, lets go of what has expired, and scrubs, until ctx ends. It returns errors of the index only.
+// tend looks at the clock, lets go of what has expired, sweeps once, and scrubs, until ctx ends. It returns errors of the index only.
 func (t *Tenant) tend(ctx context.Context) error {
+	swept := false
 	for {
 		if err := t.Tend(ctx); err != nil {
 			return err
+		}
+		if !swept {
+			if err := t.Sweep(ctx); err != nil && ctx.Err() == nil {
+				t.cfg.Log.Error("sweep", "err", err)
+			}
+			swept = true
 		}
 		timer := time.NewTimer(tendEvery)
 		select {
@@ -48,7 +55,11 @@ func (t *Tenant) tend(ctx context.Context) error {
 
 // Tend does once what is done every minute. Run does it; tests may.
 func (t *Tenant) Tend(ctx context.Context) error {
-	if err := t.measure(); err != nil {
+	err := t.measure()
+	if err == nil {
+		err = t.forgive(ctx)
+	}
+	if err != nil && !errors.Is(err, errTrouble) {
 		return err
 	}
 	may, jumped, err := t.guard.Look()
@@ -89,7 +100,7 @@ func (t *Tenant) letGo(ctx context.Context, id shoal.FolderID) (dropped int, err
 	policy := t.cfg.Settings.Get().Policy
 	before := now.Add(-policy.At(now))
 	for more := true; more; {
-		if err := f.Update(ctx, func(tx *index.Tx) (err error) {
+		if err := t.update(ctx, f, func(tx *index.Tx) (err error) {
 			more, err = tx.LetGo(before, letGoPage)
 			return err
 		}); err != nil {
@@ -113,7 +124,7 @@ func (t *Tenant) drop(ctx context.Context, id shoal.FolderID, f *index.Folder, b
 	t.store.Lock()
 	defer t.store.Unlock()
 	var refs []block.EpochRef
-	if err := f.Update(ctx, func(tx *index.Tx) (err error) {
+	if err := t.update(ctx, f, func(tx *index.Tx) (err error) {
 		refs, err = tx.BeginDrop(before, dropPage)
 		return err
 	}); err != nil || len(refs) == 0 {
@@ -127,37 +138,81 @@ func (t *Tenant) drop(ctx context.Context, id shoal.FolderID, f *index.Folder, b
 	if err := t.cfg.Packs.Sync(ctx); err != nil {
 		return 0, t.storeFailed(err)
 	}
-	if err := f.Update(ctx, func(tx *index.Tx) error { return tx.EndDrop(refs) }); err != nil {
+	if err := t.update(ctx, f, func(tx *index.Tx) error { return tx.EndDrop(refs) }); err != nil {
 		return 0, err
 	}
-	t.mu.Lock()
-	for _, r := range refs {
-		delete(t.doubts, doubtKey{id, r})
-	}
-	t.mu.Unlock()
 	return len(refs), nil
 }
 
-// measure counts what is kept.
+// forgive drops the doubts of devices that were revoked.
+func (t *Tenant) forgive(ctx context.Context) error {
+	for _, id := range t.IDs() {
+		f := t.index(id)
+		var doubters []shoal.DeviceID
+		if err := f.View(func(tx *index.Tx) error { doubters = tx.Doubters(); return nil }); err != nil {
+			return err
+		}
+		for _, dev := range doubters {
+			if t.cfg.Roster().Admitted(dev) {
+				continue
+			}
+			for more := true; more; {
+				if err := t.update(ctx, f, func(tx *index.Tx) (err error) {
+					more, err = tx.Forgive(dev, dropPage)
+					return err
+				}); err != nil {
+					return fmt.Errorf("forget the doubts of a revoked device: %w", err)
+				}
+			}
+			t.cfg.Changed(id)
+		}
+	}
+	return nil
+}
+
+// measure counts what is kept, and ends troubles that are over.
 func (t *Tenant) measure() error {
-	total := int64(0)
+	total, whole, err := t.sum()
+	if err != nil {
+		return err
+	}
+	t.used.Store(total)
+	q := t.cfg.Settings.Get().Quota
+	switch index.Trouble(t.trouble.Load()) {
+	case index.TroubleQuota:
+		if q == 0 || total < q {
+			t.setTrouble(index.TroubleNone, nil)
+			for _, id := range t.IDs() {
+				t.RecordsCame(id)
+			}
+		}
+	case index.TroubleDisk:
+		if whole { // else pull tries, and ends it when something could be written
+			t.setTrouble(index.TroubleNone, nil)
+		}
+	}
+	return nil
+}
+
+// sum adds up what all folders take; whole: none lacks anything.
+func (t *Tenant) sum() (total int64, whole bool, err error) {
+	t.store.Lock()
+	defer t.store.Unlock()
+	whole = true
 	for _, id := range t.IDs() {
 		if err := t.index(id).View(func(tx *index.Tx) error {
 			k, err := tx.Kept()
 			total += k.Bytes()
+			whole = whole && k.Whole()
 			return err
 		}); err != nil {
-			return err
+			return 0, false, err
 		}
 	}
-	t.used.Store(total)
-	if q := t.cfg.Settings.Get().Quota; index.Trouble(t.trouble.Load()) == index.TroubleQuota && (q == 0 || total < q) {
-		t.setTrouble(index.TroubleNone, nil)
-		for _, id := range t.IDs() {
-			t.RecordsCame(id)
-		}
+	for _, bytes := range t.unnoted {
+		total += bytes
 	}
-	return nil
+	return total, whole, nil
 }
 
 // room refuses when the quota does not allow so many bytes more.

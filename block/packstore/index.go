@@ -220,7 +220,7 @@ func decodeLocated(sealed, v []byte) (located, error) {
 	}, nil
 }
 
-// change is one line of a commit: where the copy lies from now on; nowhere if its place is zero.
+// change is one line of the index: where the copy lies. In a commit: from now on; nowhere if its place is zero.
 type change struct {
 	space uint32
 	id    block.ID
@@ -233,8 +233,7 @@ func (x *index) commit(spaces map[space]uint32, changes []change, packs map[uint
 	type line struct{ key, value []byte }
 	lines := make([]line, len(changes))
 	for i, c := range changes {
-		key := binary.BigEndian.AppendUint32(make([]byte, 0, blockKeySize), c.space)
-		lines[i].key = append(append(key, c.id[:]...), c.sealed[:]...)
+		lines[i].key = blockKey(c.space, c.id, c.sealed)
 		if c.place != (packfile.Place{}) {
 			v := binary.BigEndian.AppendUint32(make([]byte, 0, 12), c.place.Pack)
 			v = binary.BigEndian.AppendUint32(v, c.place.Offset)
@@ -303,6 +302,35 @@ func (x *index) each(fn func(space uint32, id block.ID, l located) error) (err e
 			return fn(binary.BigEndian.Uint32(k), block.ID(k[4:36]), l)
 		})
 	})
+}
+
+// page returns up to max copies whose keys come after one, in the order of the keys; nil is before all.
+func (x *index) page(after []byte, max int) (lines []change, err error) {
+	defer x.guard(&err)
+	err = x.db.View(func(tx *bbolt.Tx) error {
+		c := tx.Bucket(bucketBlocks).Cursor()
+		for k, v := c.Seek(after); k != nil && len(lines) < max; k, v = c.Next() {
+			if len(k) != blockKeySize {
+				return errDamagedIndex
+			}
+			if bytes.Equal(k, after) {
+				continue
+			}
+			l, err := decodeLocated(k[36:], v)
+			if err != nil {
+				return err
+			}
+			lines = append(lines, change{space: binary.BigEndian.Uint32(k), id: block.ID(k[4:36]), located: l})
+		}
+		return nil
+	})
+	return lines, err
+}
+
+// blockKey is the key of a copy.
+func blockKey(space uint32, id block.ID, sealed [32]byte) []byte {
+	key := binary.BigEndian.AppendUint32(make([]byte, 0, blockKeySize), space)
+	return append(append(key, id[:]...), sealed[:]...)
 }
 
 // check reports what bbolt finds wrong with its own pages.

@@ -67,8 +67,7 @@ func (s *Store) checkSums() error {
 	return errors.Join(errs...)
 }
 
-// Scrub reads every live block and calls report for each that is damaged; the owner may then delete it and put it again, but from
-// another goroutine or afterwards, not from report. It stops at the first error of report, which it returns, and when ctx ends. Blocks that are put meanwhile may
+// Scrub reads every live block and calls report for each that is damaged; the owner may then delete it and put it again. It stops at the first error of report, which it returns, and when ctx ends. Blocks that are put meanwhile may
 // be left out. It reads a pack front to back, 4 MiB at a time; the caller's report and ctx set the pace.
 func (s *Store) Scrub(ctx context.Context, report func(k block.Key, err error) error) error {
 	for _, n := range s.packNumbers() {
@@ -135,41 +134,26 @@ func (s *Store) live(n uint32) int64 {
 	return 0
 }
 
-// scrubOneByOne reads each block that should be in a pack, and reports those that are not.
+// scrubOneByOne reads each block that should be in a pack, and reports those that are not. It goes through the whole index. An error of the system
+// that says nothing of the bytes, such as too many open files, ends it: owners delete what is reported.
 func (s *Store) scrubOneByOne(ctx context.Context, n uint32, report func(block.Key, error) error) error {
-	type line struct {
-		key block.Key
-		at  located
-	}
-	// A pack holds a few hundred blocks, so this list is short; report is called without a transaction open.
-	var lines []line
-	err := s.eachCopy(ctx, func(k block.Key, l located) error {
-		if l.place.Pack == n {
-			lines = append(lines, line{k, l})
+	return s.eachCopy(ctx, func(k block.Key, l located) error {
+		if l.place.Pack != n {
+			return nil
 		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for _, l := range lines {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		_, err := s.read(l.at)
+		_, err := s.read(l)
 		if err == nil {
-			continue
+			return nil
 		}
-		copies, lookupErr := s.lookup(l.key)
-		if lookupErr != nil {
+		copies, lookupErr := s.lookup(k)
+		switch {
+		case lookupErr != nil:
 			return lookupErr
+		case len(copies) == 0 || copies[0].place != l.place:
+			return nil // deleted or moved meanwhile
+		case errors.Is(err, ErrDamaged), errors.Is(err, fs.ErrNotExist):
+			return report(k, err)
 		}
-		if len(copies) == 0 || copies[0].place != l.at.place {
-			continue // deleted or moved meanwhile
-		}
-		if err := report(l.key, err); err != nil {
-			return err
-		}
-	}
-	return nil
+		return err
+	})
 }

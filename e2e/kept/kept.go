@@ -1,0 +1,139 @@
+// Package kept reads a copy of a vault's data folder while no vault runs on it, and holds it against what the vault has said that it has: the index
+// must be sound, and every block of every record that was acknowledged must lie in the packs, its bytes as they came.
+//
+// It knows the layout of the folder (docs/vault.md) and nothing of how the vault works.
+package kept
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/block"
+	"github.com/shoalmesh/shoal/block/packstore"
+	"github.com/shoalmesh/shoal/index"
+	"github.com/shoalmesh/shoal/mesh"
+)
+
+// Found is what a data folder has.
+type Found struct {
+	// Said is the frontier that the vault's newest statement calls applied; nil when it does not call itself complete.
+	Said    map[shoal.JournalID]shoal.Seq
+	Records int // live ones that were acknowledged
+	Blocks  int // of them, each counted once
+}
+
+// Memory is what earlier looks at the same vault have found: the blocks of all records, live or not. As long as no retention passes, they stay. Make
+// one with make.
+type Memory map[block.Key]bool
+
+var errNoNode = errors.New("a reference node is missing")
+
+// maxFaults bounds how many faults are named.
+const maxFaults = 20
+
+// Check reads the data folder of a vault and holds that what it acknowledged is there: acked, and what its own last statement says; and that what was there
+// before still is. It mends what a start of the vault would mend, so give it a copy.
+func Check(ctx context.Context, data string, acked map[shoal.JournalID]shoal.Seq, before Memory) (found Found, err error) {
+	id, err := mesh.LoadIdentity(filepath.Join(data, "device.key"))
+	if err != nil {
+		return found, err
+	}
+	db, err := index.Open(filepath.Join(data, "index.db"), index.Options{})
+	if err != nil {
+		return found, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	packs, err := packstore.Open(ctx, packstore.Config{Dir: filepath.Join(data, "packs"), Rand: rand.Reader})
+	if err != nil {
+		return found, err
+	}
+	defer func() { err = errors.Join(err, packs.Close()) }()
+	nobody := mesh.NewRoster().State() // what is read does not depend on who is in the mesh
+	folders, err := db.Folders()
+	if err != nil {
+		return found, err
+	}
+	c := &checker{packs: packs, before: before, needed: map[block.Key]bool{}, records: map[shoal.Dot]bool{}}
+	for _, f := range folders {
+		folder, err := db.Folder(f, index.FolderConfig{Keeper: true, Identity: id, Roster: func() *mesh.State { return nobody }})
+		if err != nil {
+			return found, err
+		}
+		if err := folder.View(func(tx *index.Tx) error { return c.folder(ctx, tx, f, id.Device(), acked, &found) }); err != nil {
+			return found, err
+		}
+	}
+	found.Records, found.Blocks = len(c.records), len(c.needed)
+	return found, errors.Join(append(c.faults, db.Check(ctx), packs.Check(ctx))...)
+}
+
+type checker struct {
+	packs   *packstore.Store
+	before  Memory
+	needed  map[block.Key]bool
+	records map[shoal.Dot]bool
+	faults  []error
+}
+
+func (c *checker) fault(format string, args ...any) {
+	if len(c.faults) < maxFaults {
+		c.faults = append(c.faults, fmt.Errorf(format, args...))
+	}
+}
+
+func (c *checker) folder(ctx context.Context, tx *index.Tx, id shoal.FolderID, vault shoal.DeviceID, acked map[shoal.JournalID]shoal.Seq, f *Found) error {
+	upTo := map[shoal.JournalID]shoal.Seq{}
+	for j, seq := range acked {
+		upTo[j] = seq
+	}
+	st, known, err := tx.Status(vault)
+	if err != nil {
+		return err
+	}
+	if known && st.Complete {
+		f.Said = st.Applied
+		for j, seq := range st.Applied {
+			upTo[j] = max(upTo[j], seq)
+		}
+	}
+	have := tx.Frontier()
+	for j, seq := range upTo {
+		if have[j].Seq < seq {
+			c.fault("journal %s was acknowledged up to %d, and reaches %d", j, seq, have[j].Seq)
+		}
+	}
+	all := map[shoal.JournalID]shoal.Seq{}
+	for j, pos := range have {
+		all[j] = pos.Seq
+	}
+	now := Memory{}
+	if err := tx.EachNeed(all, func(n index.Need) error {
+		k := block.Key{Folder: id, Epoch: n.Block.Epoch, ID: n.Block.ID}
+		err := errNoNode
+		if !n.Node {
+			_, err = c.packs.Get(ctx, k) // checks the bytes against their hash
+		}
+		if now[k] = err == nil; n.Live && n.Record.Seq <= upTo[n.Record.Journal] {
+			c.records[n.Record], c.needed[k] = true, true
+			if err != nil {
+				c.fault("record %s was acknowledged: %w", n.Record, err)
+			}
+		}
+		return ctx.Err()
+	}); err != nil {
+		return err
+	}
+	for k, was := range c.before {
+		if was && k.Folder == id && !now[k] {
+			c.fault("block %s was there before, and is gone", k.ID.Short())
+		}
+	}
+	for k, is := range now {
+		c.before[k] = is
+	}
+	return nil
+}

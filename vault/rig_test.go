@@ -1,0 +1,521 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/block"
+	"github.com/shoalmesh/shoal/block/packstore"
+	"github.com/shoalmesh/shoal/blockexchange"
+	"github.com/shoalmesh/shoal/index"
+	"github.com/shoalmesh/shoal/mesh"
+)
+
+// fakeMesh is a mesh of devices with databases in memory and of vaults with real stores, without a network: records are brought by hand, blocks
+// come from who is asked at once. It lives in a bubble of testing/synctest, whose time goes on when all wait.
+type fakeMesh struct {
+	t       *testing.T
+	roster  *mesh.Roster
+	folder  shoal.FolderID
+	members []*member
+	vaults  []*fakeVault
+
+	mu    sync.Mutex
+	state *mesh.State // guarded by mu
+}
+
+// member is a device that is up: it gives its records and blocks.
+type member struct {
+	m       *fakeMesh
+	id      *mesh.Identity
+	db      *index.DB
+	f       *index.Folder
+	content map[block.ID][]byte
+	give    func(w blockexchange.Want) []byte // what it answers instead; nil: what it has, sealed anew
+	asked   int                               // how often it was asked for a block
+	away    bool
+	had     *mesh.FolderKeys
+	sees    *mesh.State // the roster as it has it; nil: as all see it
+}
+
+// keepFor is the retention of the vaults under test.
+const keepFor = 2 * day
+
+// fakeVault is a vault under test.
+type fakeVault struct {
+	m      *fakeMesh
+	id     *mesh.Identity
+	dir    string
+	db     *index.DB
+	disk   *faultyPacks
+	tenant *Tenant
+	saved  []byte
+	clock  time.Duration // that its clock is ahead
+	end    func()        // ends Run
+}
+
+// faultyPacks is a store whose disk can be full or fail.
+type faultyPacks struct {
+	*packstore.Store
+	mu       sync.Mutex
+	putFails error // guarded by mu
+	syncs    error // guarded by mu; of the next Sync, once
+}
+
+func (p *faultyPacks) Put(ctx context.Context, k block.Key, sealed []byte) error {
+	p.mu.Lock()
+	err := p.putFails
+	p.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return p.Store.Put(ctx, k, sealed)
+}
+
+func (p *faultyPacks) Sync(ctx context.Context) error {
+	p.mu.Lock()
+	err := p.syncs
+	p.syncs = nil
+	p.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return p.Store.Sync(ctx)
+}
+
+// inMesh runs a test in a bubble with a mesh of members, the first of which is the owner, and a vault.
+func inMesh(t *testing.T, names []string, test func(t *testing.T, m *fakeMesh, v *fakeVault)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		m := newFakeMesh(t, names)
+		v := m.newVault()
+		v.open()
+		defer func() {
+			for _, v := range m.vaults {
+				v.close()
+			}
+		}()
+		test(t, m, v)
+	})
+}
+
+func newFakeMesh(t *testing.T, names []string) *fakeMesh {
+	m := &fakeMesh{t: t}
+	phrase, err := mesh.NewPhrase(bytes.Repeat([]byte{7}, 32))
+	m.must(err)
+	root, err := mesh.RootFromPhrase(phrase)
+	m.must(err)
+	for range names {
+		id, err := mesh.NewIdentity(rand.Reader)
+		m.must(err)
+		m.members = append(m.members, &member{m: m, id: id, content: map[block.ID][]byte{}})
+	}
+	owner := m.members[0].id
+	m.roster, err = mesh.Create(root, owner, names[0], rand.Reader, time.Now())
+	m.must(err)
+	m.folder, err = m.roster.AddFolder(owner, "docs", time.Now(), rand.Reader)
+	m.must(err)
+	for i, d := range m.members[1:] {
+		m.must(m.roster.Admit(owner, d.id.Device(), d.id.HPKEPublic(), names[i+1], mesh.RoleMember, time.Now()))
+	}
+	m.refresh()
+	for _, d := range m.members {
+		d.db = index.OpenMemory(index.Options{})
+		d.open()
+	}
+	return m
+}
+
+func (d *member) open() {
+	d.m.t.Helper()
+	var err error
+	d.f, err = d.db.Folder(d.m.folder, index.FolderConfig{
+		Mesh: d.m.roster.Mesh(), Identity: d.id,
+		Roster: func() *mesh.State {
+			if d.sees != nil {
+				return d.sees
+			}
+			return d.m.State()
+		},
+		Keys: d.keys,
+	})
+	d.m.must(err)
+}
+
+// clone is the same device as an image of it would be, with a copy of its database.
+func (d *member) clone() *member {
+	c := &member{m: d.m, id: d.id, db: d.db.Clone(index.Options{}), content: d.content}
+	c.open()
+	return c
+}
+
+func (m *fakeMesh) must(err error) {
+	m.t.Helper()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+func (m *fakeMesh) refresh() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.state = m.roster.State()
+}
+
+// State is the roster as all see it.
+func (m *fakeMesh) State() *mesh.State {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.state
+}
+
+func (m *fakeMesh) newVault() *fakeVault {
+	id, err := mesh.NewIdentity(rand.Reader)
+	m.must(err)
+	m.must(m.roster.Admit(m.members[0].id, id.Device(), id.HPKEPublic(), fmt.Sprintf("vault %d", len(m.vaults)), mesh.RoleVault, time.Now()))
+	m.refresh()
+	v := &fakeVault{m: m, id: id, dir: m.t.TempDir()}
+	v.db = index.OpenMemory(index.Options{Clock: v.now})
+	m.vaults = append(m.vaults, v)
+	return v
+}
+
+func (v *fakeVault) now() time.Time { return time.Now().Add(v.clock) }
+
+// open begins a run of the vault.
+func (v *fakeVault) open() {
+	v.m.t.Helper()
+	store, err := packstore.Open(context.Background(), packstore.Config{Dir: filepath.Join(v.dir, "packs"), Rand: rand.Reader})
+	v.m.must(err)
+	v.disk = &faultyPacks{Store: store}
+	settings, err := NewSettings(v.saved, day, func(raw []byte) error { v.saved = bytes.Clone(raw); return nil })
+	v.m.must(err)
+	v.m.must(settings.Update(func(s *State) error { s.Policy.Retention = keepFor; return nil }))
+	log := slog.New(slog.DiscardHandler)
+	if testing.Verbose() {
+		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	v.tenant, err = New(Config{
+		Mesh: v.m.roster.Mesh(), Identity: v.id, Roster: v.m.State, DB: v.db, Packs: v.disk, Settings: settings, Clock: v.now, Log: log,
+		Fetcher: func() Fetcher { return fakeFetcher{v} }, Changed: func(shoal.FolderID) {},
+	})
+	v.m.must(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- v.tenant.Run(ctx) }()
+	v.end = func() {
+		cancel()
+		if err := <-ended; err != nil {
+			v.m.t.Errorf("the vault ended: %v", err)
+		}
+	}
+}
+
+// close ends the run.
+func (v *fakeVault) close() {
+	if v.tenant == nil {
+		return
+	}
+	v.end()
+	v.m.must(v.disk.Close())
+	v.tenant = nil
+}
+
+// crash ends the run without a word, and begins the next with what is durable.
+func (v *fakeVault) restart() {
+	v.close()
+	v.open()
+}
+
+func (v *fakeVault) index() *index.Folder { return v.tenant.index(v.m.folder) }
+
+// fakeFetcher gives a vault blocks from members in their order, then from other vaults.
+type fakeFetcher struct{ v *fakeVault }
+
+func (x fakeFetcher) NowHave(shoal.FolderID, []block.ID) {}
+
+func (x fakeFetcher) FetchSealed(ctx context.Context, wants []blockexchange.Want, deliver func(blockexchange.Want, shoal.DeviceID, []byte) error) error {
+	open := false
+	for _, w := range wants {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		from, answer := x.ask(ctx, w)
+		if answer == nil {
+			open = true
+			continue
+		}
+		if err := deliver(w, from, answer); err != nil {
+			return err
+		}
+	}
+	if open {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+func (x fakeFetcher) ask(ctx context.Context, w blockexchange.Want) (shoal.DeviceID, []byte) {
+	for _, d := range x.v.m.members {
+		if dev := d.id.Device(); !d.away && !w.Not.Has(dev) && x.v.m.State().Admitted(dev) {
+			if answer := d.answer(w); answer != nil {
+				return dev, answer
+			}
+		}
+	}
+	for _, other := range x.v.m.vaults {
+		if other == x.v || other.tenant == nil || w.Not.Has(other.id.Device()) {
+			continue
+		}
+		if answer, err := other.tenant.Sealed(ctx, w, func([32]byte) bool { return false }); err == nil {
+			return other.id.Device(), answer
+		}
+	}
+	return shoal.DeviceID{}, nil
+}
+
+func (d *member) answer(w blockexchange.Want) []byte {
+	d.asked++
+	switch content := d.content[w.Block]; {
+	case d.give != nil:
+		return d.give(w)
+	case w.Node:
+		return d.node(w)
+	case content == nil:
+		return nil
+	default:
+		return d.seal(w, content)
+	}
+}
+
+func (d *member) keys() *mesh.FolderKeys {
+	if d.sees == nil { // else it has those of before
+		keys, err := d.m.roster.FolderKeys(d.id, d.m.folder)
+		d.m.must(err)
+		d.had = keys
+	}
+	return d.had
+}
+
+func (d *member) seal(w blockexchange.Want, content []byte) []byte {
+	epoch, ok := d.keys().Epoch(w.Epoch)
+	if !ok {
+		return nil
+	}
+	sealed, err := block.Seal(nil, epoch.Seal, w.Epoch, w.Block, content, block.Off, rand.Reader)
+	d.m.must(err)
+	return sealed
+}
+
+func (d *member) node(w blockexchange.Want) (node []byte) {
+	d.view(func(tx *index.Tx) error {
+		nodes, err := tx.RefTree(w.Hint.Record)
+		for _, n := range nodes {
+			if block.SealedHash(n) == [32]byte(w.Block) {
+				node = n
+			}
+		}
+		return err
+	})
+	return node
+}
+
+func (d *member) view(fn func(*index.Tx) error) {
+	d.m.t.Helper()
+	d.m.must(d.f.View(fn))
+}
+
+func (d *member) update(fn func(*index.Tx) error) {
+	d.m.t.Helper()
+	d.m.must(d.f.Update(context.Background(), fn))
+}
+
+// write records a file of some blocks, and returns what it needs. No blocks: a deletion.
+func (d *member) write(p shoal.Path, contents ...string) []block.EpochRef {
+	d.m.t.Helper()
+	keys := d.keys()
+	epoch, _ := keys.Current()
+	named := block.Keys{Chunker: keys.Chunker, BlockID: keys.BlockID}
+	e := index.Entry{Path: p, Kind: shoal.KindFile, Mode: 0o644}
+	if len(contents) == 0 {
+		e = index.Entry{Path: p, Kind: shoal.KindTombstone}
+	}
+	var refs []block.EpochRef
+	for _, c := range contents {
+		id := named.ID([]byte(c))
+		d.content[id] = []byte(c)
+		e.Recipe = append(e.Recipe, block.Ref{ID: id, Size: uint32(len(c))})
+		refs = append(refs, block.EpochRef{ID: id, Epoch: epoch.ID})
+	}
+	if len(e.Recipe) > block.InlineRecipe {
+		parts, ids := named.SplitRecipe(e.Recipe)
+		for i := range parts {
+			d.content[ids[i].ID] = parts[i]
+			refs = append(refs, block.EpochRef{ID: ids[i].ID, Epoch: epoch.ID})
+		}
+	}
+	d.update(func(tx *index.Tx) error {
+		if s, err := tx.Desired(p); err != nil {
+			return err
+		} else if s != nil {
+			e.Version, e.Replaced = s.Version, s.Content
+		}
+		if _, open := tx.Own(); !open {
+			if err := tx.OpenJournal(); err != nil {
+				return err
+			}
+		}
+		_, err := tx.Append([]index.Entry{e})
+		return err
+	})
+	return refs
+}
+
+// tell brings a member's records to a vault.
+func (d *member) tell(v *fakeVault) error {
+	return errors.Join(d.bring(v.index()), func() error { v.tenant.RecordsCame(d.m.folder); return nil }())
+}
+
+func (d *member) bring(to *index.Folder) error {
+	var batches []index.Batch
+	d.view(func(tx *index.Tx) error {
+		for id, pos := range tx.Frontier() {
+			if pos.Seq == 0 {
+				continue
+			}
+			b, err := tx.ReadAfter(id, 0, 1<<30)
+			if err != nil {
+				return err
+			}
+			batches = append(batches, b)
+		}
+		return nil
+	})
+	var errs []error
+	for _, b := range batches {
+		errs = append(errs, to.Update(context.Background(), func(tx *index.Tx) error {
+			_, err := tx.Accept(b)
+			if errors.Is(err, index.ErrGap) || errors.Is(err, index.ErrOwnJournal) {
+				return nil
+			}
+			return err
+		}))
+	}
+	return errors.Join(errs...)
+}
+
+// opens tells whether a copy is the block.
+func (d *member) opens(ref block.EpochRef, sealed []byte) bool {
+	keys := d.keys()
+	epoch, ok := keys.Epoch(ref.Epoch)
+	if !ok {
+		return false
+	}
+	_, err := block.Open(nil, epoch.Seal, ref.Epoch, &block.Keys{Chunker: keys.Chunker, BlockID: keys.BlockID}, ref.ID, sealed)
+	return err == nil
+}
+
+// garbage is what looks like a sealed block.
+func garbage() []byte {
+	b := make([]byte, 200)
+	_, _ = rand.Read(b)
+	return b
+}
+
+// pass lets time go by: everything that is to happen until then has happened.
+func pass(d time.Duration) {
+	time.Sleep(d) //nolint: the time of a bubble, which goes on when all wait
+	synctest.Wait()
+}
+
+// read fetches a block from a vault as a member does: what does not open it reports, and asks again. It returns whether it got the block.
+func (d *member) read(v *fakeVault, ref block.EpochRef) bool {
+	refused := map[[32]byte]bool{}
+	for range 16 {
+		sealed, err := v.tenant.Sealed(context.Background(), blockexchange.Want{Folder: d.m.folder, Block: ref.ID, Epoch: ref.Epoch},
+			func(h [32]byte) bool { return refused[h] })
+		if err != nil {
+			return false
+		}
+		if d.opens(ref, sealed) {
+			return true
+		}
+		refused[block.SealedHash(sealed)] = true
+		d.doubt(v, ref, block.SealedHash(sealed))
+	}
+	return false
+}
+
+func (d *member) doubt(v *fakeVault, ref block.EpochRef, sealed [32]byte) {
+	v.tenant.Doubted(context.Background(), d.id.Device(), d.m.folder, ref, sealed)
+}
+
+// copies returns what the vault's store has of a block.
+func (v *fakeVault) copies(ref block.EpochRef) [][32]byte {
+	v.m.t.Helper()
+	hashes, err := v.disk.Copies(context.Background(), v.key(ref))
+	v.m.must(err)
+	return hashes
+}
+
+func (v *fakeVault) key(ref block.EpochRef) block.Key {
+	return block.Key{Folder: v.m.folder, Epoch: ref.Epoch, ID: ref.ID}
+}
+
+// good counts the copies of a block in the store that open.
+func (v *fakeVault) good(ref block.EpochRef) (n int) {
+	for _, h := range v.copies(ref) {
+		k := v.key(ref)
+		k.Sealed = h
+		if sealed, err := v.disk.Get(context.Background(), k); err == nil && v.m.members[0].opens(ref, sealed) {
+			n++
+		}
+	}
+	return n
+}
+
+func (v *fakeVault) kept() (k index.Kept) {
+	v.m.t.Helper()
+	v.m.must(v.index().View(func(tx *index.Tx) (err error) { k, err = tx.Kept(); return err }))
+	return k
+}
+
+// whole holds that the vault has all that live records need, and that its database is sound.
+func (v *fakeVault) whole(want bool) {
+	v.m.t.Helper()
+	if k := v.kept(); k.Whole() != want {
+		v.m.t.Errorf("whole: %v, want %v: %+v", k.Whole(), want, k)
+	}
+	v.m.must(v.db.Check(context.Background()))
+}
+
+// has holds which of some blocks the store has, sound.
+func (v *fakeVault) has(want bool, refs ...block.EpochRef) {
+	v.m.t.Helper()
+	for i, r := range refs {
+		if got := v.good(r) > 0; got != want {
+			v.m.t.Errorf("block %d is in the store: %v, want %v", i, got, want)
+		}
+	}
+}
+
+func lines(from, to int) []string {
+	var out []string
+	for i := from; i < to; i++ {
+		out = append(out, fmt.Sprintf("content %d %s", i, slices.Repeat([]string{"x"}, 20)))
+	}
+	return out
+}
