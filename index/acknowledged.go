@@ -104,23 +104,32 @@ func (tx *Tx) acknowledges(s *Status) (bool, error) {
 	return false, nil
 }
 
-// acknowledge keeps a vault's statement, whose signature was checked, if it says all that the highest one does, and more.
-func (tx *Tx) acknowledge(raw []byte, s *Status) error {
-	more, err := tx.acknowledges(s)
-	if err != nil || !more {
-		return err
-	}
+// acknowledge keeps a vault's statement, whose signature was checked and which acknowledges more, if it takes nothing back. It tells whether it did.
+func (tx *Tx) acknowledge(raw []byte, s *Status) (kept bool, err error) {
 	have, _, err := tx.Acknowledged(s.Device)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for j, seq := range have.Applied {
 		if s.Applied[j] < seq {
-			return nil // it takes something back: that is the lapse
+			return false, nil // that is the lapse
 		}
 	}
 	tx.bucket(bAcks).Put(s.Device[:], append(binary.AppendVarint(nil, tx.now()), raw...))
-	return nil
+	return true, nil
+}
+
+// TakenBack returns the highest statement of a vault if its newest one takes something of it back: others must hear of both. nil: there is none.
+func (tx *Tx) TakenBack(dev shoal.DeviceID) ([]byte, error) {
+	if !tx.isVault(dev) {
+		return nil, nil
+	}
+	lapses, err := tx.Lapses(dev, nil)
+	if err != nil || len(lapses) == 0 {
+		return nil, err
+	}
+	ack, _, err := tx.Acknowledged(dev)
+	return ack.Signed, err
 }
 
 // Lapses lists the journals of which a vault shows less than it acknowledged, by its newest statement and by what it shows in a session

@@ -203,7 +203,8 @@ func frontierOf(list []*pb.Position) (map[shoal.JournalID]shoal.Seq, error) {
 	return out, nil
 }
 
-// PutStatus keeps a device's statement if it is newer than the one that is here, and tells whether it was. Errors: ErrMalformed;
+// PutStatus keeps a device's statement if it is newer than the one that is here, or says of a vault what that does not admit any more, and tells whether it
+// did. Errors: ErrMalformed;
 // ErrForged: it is not of this device and folder, or badly signed; ErrVoid: the device is not in the mesh.
 func (tx *Tx) PutStatus(dev shoal.DeviceID, raw []byte) (newer bool, err error) {
 	if !tx.writable {
@@ -242,12 +243,12 @@ func (tx *Tx) PutStatus(dev shoal.DeviceID, raw []byte) (newer bool, err error) 
 		tx.outlive(&s)
 	}
 	if more {
-		if err := tx.acknowledge(raw, &s); err != nil {
+		if more, err = tx.acknowledge(raw, &s); err != nil {
 			return false, err
 		}
 	}
 	if !newer {
-		return false, nil
+		return more, nil
 	}
 	tx.bucket(bStatuses).Put(dev[:], bytes.Clone(raw))
 	return true, nil
