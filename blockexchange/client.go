@@ -33,6 +33,7 @@ type link struct {
 	cancel  context.CancelFunc // nil until started
 	conn    *conn              // nil while no stream is open
 	pause   time.Duration      // at least so long before the next stream
+	lied    bool               // the last stream ended because what came did not open
 }
 
 // conn is one open stream. Its fields but stream are guarded by Exchange.mu.
@@ -64,7 +65,7 @@ func (l *link) end() {
 func (l *link) drop(why DropReason, ban time.Duration) {
 	l.pause = lastReopen
 	if why == Lying {
-		l.pause = ban
+		l.pause, l.lied = ban, true
 	}
 	if l.conn != nil {
 		// Reset does not block.
@@ -90,9 +91,12 @@ func (x *Exchange) keepOpen(ctx context.Context, l *link) {
 			pause = firstReopen
 		}
 		x.mu.Lock()
-		wait := max(pause, l.pause)
-		l.pause = 0
+		wait, lied := max(pause, l.pause), l.lied
+		l.pause, l.lied = 0, false
 		x.mu.Unlock()
+		if lied {
+			x.cfg.Effects.LeftOut(l.peer)
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):
@@ -276,10 +280,19 @@ func (x *Exchange) takeAnswer(dev shoal.DeviceID, c *conn, a *answer) (w Want, f
 		x.step(Ended{Peer: dev, Key: w.Key()})
 		return w, false, nil
 	}
-	if a.size > w.sealedRoom() {
+	if a.size > x.answerRoom(dev, &w) {
 		return w, false, fmt.Errorf("sealed block of %d bytes for %d: %w", a.size, w.Size, errProtocol)
 	}
 	return w, true, nil
+}
+
+// answerRoom is the most that an answer to w may have. A vault can't tell that what somebody gave it is too big: that is a copy that does
+// not open, and no fault of its own.
+func (x *Exchange) answerRoom(dev shoal.DeviceID, w *Want) int {
+	if x.cfg.Keeper == nil && x.cfg.IsKeeper(dev) {
+		return block.MaxSealed
+	}
+	return w.sealedRoom()
 }
 
 // readSealed fills buf. On a slow link it tells the planner now and then that something moves.
@@ -312,12 +325,16 @@ func (x *Exchange) open(dev shoal.DeviceID, w Want, sealed []byte) {
 		x.step(Absent{Peer: dev, Key: w.Key()}) // the folder was left meanwhile
 	case err != nil:
 		x.cfg.Log.Warn("block does not open", "device", dev, "block", w.Block.Short(), "err", err)
+		x.cfg.Effects.Spoiled(dev, w)
 		x.doesNotOpen(dev, w, sealed)
 	case len(plaintext) != int(w.Size):
 		// The recipe that the want comes from is wrong, not the source.
 		x.cfg.Log.Warn("block has another size", "block", w.Block.Short(), "wanted", w.Size, "got", len(plaintext))
 		x.step(Absent{Peer: dev, Key: w.Key()})
 	default:
+		if x.cfg.IsKeeper(dev) {
+			x.cfg.Effects.Proved(dev, w)
+		}
 		x.arrived(dev, w.Key(), plaintext)
 	}
 }

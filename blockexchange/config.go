@@ -60,6 +60,29 @@ type Keeper interface {
 	Doubted(ctx context.Context, by shoal.DeviceID, f shoal.FolderID, b block.EpochRef, sealed [32]byte)
 }
 
+// Effects are told what a device finds out about the copies of others. They are called from several goroutines at once, with no lock held, and must
+// not wait. Nil ones are skipped.
+type Effects struct {
+	// Proved: a vault got these very bytes from here, or they came from it and opened. (The first says nothing of whether it keeps them.)
+	Proved func(vault shoal.DeviceID, w Want)
+	// Spoiled: what a device gave for a block did not open. A vault was told, and gets a good copy from somebody.
+	Spoiled func(dev shoal.DeviceID, w Want)
+	// LeftOut: a device that is no vault was asked for nothing more, for now: what it gave did not open, again.
+	LeftOut func(dev shoal.DeviceID)
+}
+
+func (e *Effects) withDefaults() {
+	if e.Proved == nil {
+		e.Proved = func(shoal.DeviceID, Want) {}
+	}
+	if e.Spoiled == nil {
+		e.Spoiled = func(shoal.DeviceID, Want) {}
+	}
+	if e.LeftOut == nil {
+		e.LeftOut = func(shoal.DeviceID) {}
+	}
+}
+
 // Config says what an Exchange is made of. Host is needed, and Source and Keys or a Keeper; the rest has defaults.
 type Config struct {
 	Host   Host
@@ -74,6 +97,8 @@ type Config struct {
 	// IsKeeper tells whether a peer is a vault, whose copies it can't check itself: one that does not open is reported to it and not
 	// held against it. nil: nobody is.
 	IsKeeper func(shoal.DeviceID) bool
+	// Effects are told what copies turned out to be.
+	Effects Effects
 	// Allow tells whether a peer may have blocks of a folder; nil: whomever the host lets in may. Same care as Keys.
 	Allow func(dev shoal.DeviceID, f shoal.FolderID) bool
 	// Compression of what is sent. With Auto, what goes over the LAN is not compressed: the link is faster.
@@ -102,6 +127,7 @@ func (c Config) withDefaults() Config {
 	if c.IsKeeper == nil {
 		c.IsKeeper = func(shoal.DeviceID) bool { return false }
 	}
+	c.Effects.withDefaults()
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}

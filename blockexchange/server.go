@@ -32,6 +32,8 @@ type server struct {
 	jobs chan question // depth maxOpen: sent by the reader, received by the workers, closed by the reader
 	done chan answer   // depth workersPerPeer: sent by the workers, received by the writer, closed when they have ended
 
+	given []Want // the writer's: blocks that a vault is given by what was not flushed yet
+
 	// guarded by Exchange.mu
 	open    map[uint64]bool // requests that are not answered; true: cancelled
 	looking map[Key]bool    // blocks being looked up or answered; true: NowHave named it meanwhile
@@ -191,7 +193,7 @@ func (s *server) answer(ctx context.Context, q question) answer {
 		a.status = statusAbsent
 		return a
 	}
-	a.status, a.size, a.sealed = statusOK, len(sealed), sealed
+	a.status, a.size, a.sealed, a.want = statusOK, len(sealed), sealed, q.want
 	return a
 }
 
@@ -253,19 +255,32 @@ func (s *server) write(ctx context.Context, stream p2p.Stream) error {
 			}
 		case a, ok := <-s.done:
 			if !ok {
-				return w.Flush()
+				err := w.Flush()
+				if err == nil {
+					s.uploaded()
+				}
+				return err
 			}
 			if err := s.writeAnswer(w, a); err != nil {
 				return err
 			}
 		}
-		if len(s.done) > 0 {
+		if len(s.done) > 0 && len(s.given) < maxAbsents {
 			continue
 		}
 		if err := w.Flush(); err != nil {
 			return fmt.Errorf("send block answers: %w", err)
 		}
+		s.uploaded()
 	}
+}
+
+// uploaded tells which blocks a vault was given. Only now that they have left: else it may get others from somebody else.
+func (s *server) uploaded() {
+	for _, w := range s.given {
+		s.x.cfg.Effects.Proved(s.peer, w)
+	}
+	s.given = s.given[:0]
 }
 
 func (s *server) writeAnswer(w *bufio.Writer, a answer) error {
@@ -278,6 +293,9 @@ func (s *server) writeAnswer(w *bufio.Writer, a answer) error {
 	}
 	s.x.sent.Add(int64(len(a.sealed)))
 	sealedBuffers.put(a.sealed)
+	if a.status == statusOK && !a.want.Node && s.x.cfg.Keeper == nil && s.x.cfg.IsKeeper(s.peer) {
+		s.given = append(s.given, a.want)
+	}
 	s.answered(a)
 	return nil
 }

@@ -47,7 +47,8 @@ type fetcherMessage struct {
 // still are on the stream.
 type answer struct {
 	number uint64
-	key    Key // on the sending side only
+	key    Key  // on the sending side only
+	want   Want // likewise, and only with statusOK
 	status status
 	size   int
 	sealed []byte

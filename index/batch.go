@@ -56,5 +56,6 @@ type Status struct {
 	Exceptions      []Exception
 	Complete        bool    // Applied and Exceptions tell everything; else Applied counts for nothing
 	Trouble         Trouble // why a vault takes in nothing more
+	Proofs          []Proof // what it knows of the copies of vaults
 	Joining         bool    // its disk may hold what is not in Received: it was not looked at as a whole yet, or the folder waits for others
 }

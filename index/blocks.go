@@ -9,7 +9,8 @@ import (
 )
 
 // The blocks bucket says in which files on this disk a block is. A key is the first 8 bytes of the block's ID and the place: of a
-// small file whose base shows one of its records as it is, that record, since it is short; else the path. Equal first bytes of
+// small file whose base shows one of its records as it is, that record, since it is short; else the path. Beside them stands at which
+// vaults the block is proved to be. Equal first bytes of
 // different blocks are possible and do no harm: whoever reads a block checks it.
 
 const (
@@ -17,6 +18,7 @@ const (
 
 	placeRecord byte = 0
 	placePath   byte = 1
+	placeVault  byte = 2 // proved to be at a vault: proofs.go
 
 	// fewBlocks is the greatest number of blocks of a file whose places are named by record: with each edit they are all
 	// written again, those named by path only where they changed.
@@ -108,6 +110,9 @@ func (tx *Tx) FindBlock(id block.ID, max int) ([]Place, error) {
 	var found []Place
 	c := tx.bucket(bBlocks).Cursor()
 	for k, v := c.Seek(id[:idPrefix]); bytes.HasPrefix(k, id[:idPrefix]) && len(found) < max; k, v = c.Next() {
+		if isProof(k) {
+			continue
+		}
 		p, err := tx.placePath(k)
 		if err != nil {
 			return nil, err

@@ -211,6 +211,9 @@ func (c *checker) places(ctx context.Context) error {
 	found := 0
 	cur := c.tx.bucket(bBlocks).Cursor()
 	for k, _ := cur.Seek(nil); k != nil; k, _ = cur.Next() {
+		if isProof(k) {
+			continue
+		}
 		if !want[string(k)] {
 			c.fault("place %x of a block that no base has", k)
 		}
@@ -260,6 +263,9 @@ func (c *checker) lists(context.Context) error {
 	if _, err := c.tx.Forks(); err != nil {
 		return err
 	}
+	if err := c.vaults(); err != nil {
+		return err
+	}
 	statuses, err := c.tx.Statuses()
 	for dev, raw := range statuses {
 		if _, err := DecodeStatus(raw); err != nil {
@@ -267,4 +273,38 @@ func (c *checker) lists(context.Context) error {
 		}
 	}
 	return err
+}
+
+// vaults reads what is known of the copies of vaults.
+func (c *checker) vaults() error {
+	if _, err := c.tx.LapseProofs(); err != nil {
+		return err
+	}
+	if _, err := c.tx.SpoiledCopies(1 << 30); err != nil {
+		return err
+	}
+	cur := c.tx.bucket(bAcks).Cursor()
+	for k, _ := cur.Seek(nil); k != nil; k, _ = cur.Next() {
+		if len(k) != len(shoal.DeviceID{}) {
+			return c.tx.damaged("acknowledged", k, errShort)
+		}
+		if _, _, err := c.tx.Acknowledged(shoal.DeviceID(k)); err != nil {
+			return err
+		}
+	}
+	t, err := c.tx.journalTable()
+	if err != nil {
+		return err
+	}
+	cur = c.tx.bucket(bProofs).Cursor()
+	for k, v := cur.Seek(nil); k != nil; k, v = cur.Next() {
+		p, err := decodeProof(k, v)
+		if err != nil {
+			return c.tx.damaged("proof", k, err)
+		}
+		if p.number == 0 || int(p.number) > len(t.list) || max(p.own, p.all) > t.list[p.number-1].seq {
+			c.fault("blocks of journal %d are proved up to %d and %d", p.number, p.own, p.all)
+		}
+	}
+	return nil
 }

@@ -45,6 +45,9 @@ func (tx *Tx) applyCuts() (Accepted, error) {
 	if err := tx.retry(&out); err != nil {
 		return Accepted{}, err
 	}
+	if err := tx.doubtOthers(); err != nil {
+		return Accepted{}, err
+	}
 	return out, tx.renameCopies(&out)
 }
 
@@ -85,6 +88,7 @@ func (tx *Tx) cutJournal(j *journal, seq shoal.Seq, out *Accepted) error {
 func (f *finisher) cut(seq shoal.Seq) error {
 	tx, j := f.tx, f.journal
 	f.clearStage()
+	tx.forgetProofs(j)
 	var gone []shoal.Seq
 	for _, k := range tx.keysOf(bRecords, j) {
 		if recordKeySeq(k) > seq {

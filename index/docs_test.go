@@ -17,7 +17,7 @@ func TestPagesStateTheLimits(t *testing.T) {
 		},
 		"head.md": {
 			"BucketSize": BucketSize, "MaxHeadBytes": MaxHeadBytes, "MaxHeadRefs": MaxHeadRefs, "MaxLives": MaxLives, "MaxStatusBytes": MaxStatusBytes,
-			"MaxJournals": MaxJournals, "MaxExceptions": MaxExceptions,
+			"MaxJournals": MaxJournals, "MaxExceptions": MaxExceptions, "MaxProofs": MaxProofs,
 		},
 	} {
 		data, err := os.ReadFile("../docs/formats/" + page)

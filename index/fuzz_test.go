@@ -73,6 +73,11 @@ func FuzzDecodeHead(f *testing.F) {
 func FuzzDecodeStatus(f *testing.F) {
 	w := newWorld(f, "a")
 	f.Add(w.devices[0].signStatus(true, Exception{"x", ReasonOwed}))
+	a, v := w.devices[0], keeperOf(f, w)
+	dot := a.write(a.file("x", "one"))[0]
+	a.update(func(tx *Tx) error { return tx.Prove(v.id.Device(), a.blocksOf(dot)) })
+	a.prove(v)
+	f.Add(a.signStatus(true))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		_, _ = DecodeStatus(data)
 	})

@@ -30,6 +30,7 @@ const (
 const (
 	statusReceived  = 7
 	statusApplied   = 8
+	statusProofs    = 16
 	exceptionsItems = 1
 )
 
@@ -89,6 +90,9 @@ func (tx *Tx) SignStatus(st Standing) ([]byte, error) {
 	}
 	if complete {
 		m.Applied = m.Received
+	}
+	if m.Proofs, err = tx.signedProofs(); err != nil {
+		return nil, err
 	}
 	if err := tx.sealExceptions(m, exceptions); err != nil {
 		return nil, err
@@ -166,7 +170,7 @@ func parseStatus(raw []byte) (Status, *pb.Status, *pb.Signed, error) {
 		return Status{}, nil, nil, malformed("status of %d bytes", len(raw))
 	}
 	m := new(pb.Status)
-	signed, err := openSigned(raw, m, map[protowire.Number]int{statusReceived: MaxJournals, statusApplied: MaxJournals})
+	signed, err := openSigned(raw, m, map[protowire.Number]int{statusReceived: MaxJournals, statusApplied: MaxJournals, statusProofs: MaxProofs})
 	if err != nil {
 		return Status{}, nil, nil, err
 	}
@@ -179,6 +183,9 @@ func parseStatus(raw []byte) (Status, *pb.Status, *pb.Signed, error) {
 		return Status{}, nil, nil, err
 	}
 	if s.Applied, err = frontierOf(m.Applied); err != nil {
+		return Status{}, nil, nil, err
+	}
+	if s.Proofs, err = proofsOf(m.Proofs); err != nil {
 		return Status{}, nil, nil, err
 	}
 	return s, m, signed, nil
@@ -196,7 +203,8 @@ func frontierOf(list []*pb.Position) (map[shoal.JournalID]shoal.Seq, error) {
 	return out, nil
 }
 
-// PutStatus keeps a device's statement if it is newer than the one that is here, and tells whether it was. Errors: ErrMalformed;
+// PutStatus keeps a device's statement if it is newer than the one that is here, or says of a vault what that does not admit any more, and tells whether it
+// did. Errors: ErrMalformed;
 // ErrForged: it is not of this device and folder, or badly signed; ErrVoid: the device is not in the mesh.
 func (tx *Tx) PutStatus(dev shoal.DeviceID, raw []byte) (newer bool, err error) {
 	if !tx.writable {
@@ -211,6 +219,11 @@ func (tx *Tx) PutStatus(dev shoal.DeviceID, raw []byte) (newer bool, err error) 
 	case !tx.config.Roster().Admitted(dev):
 		return false, fmt.Errorf("status of device %s: %w", dev, ErrVoid)
 	}
+	// One that is not newer may still say more than a vault admits by now.
+	more, err := tx.acknowledges(&s)
+	if err != nil {
+		return false, err
+	}
 	newer = true
 	if old := tx.bucket(bStatuses).Get(dev[:]); old != nil {
 		have, _, _, err := parseStatus(old)
@@ -220,7 +233,7 @@ func (tx *Tx) PutStatus(dev shoal.DeviceID, raw []byte) (newer bool, err error) 
 		newer = s.Database > have.Database || s.Database == have.Database && s.Counter > have.Counter
 	}
 	own := dev == tx.config.Identity.Device()
-	if !newer && !own {
+	if !newer && !own && !more {
 		return false, nil // most are old: they come from everybody again and again
 	}
 	if !mesh.Verify(dev, statusLabel, signed.Body, signed.Signature) {
@@ -229,8 +242,13 @@ func (tx *Tx) PutStatus(dev shoal.DeviceID, raw []byte) (newer bool, err error) 
 	if own {
 		tx.outlive(&s)
 	}
+	if more {
+		if more, err = tx.acknowledge(raw, &s); err != nil {
+			return false, err
+		}
+	}
 	if !newer {
-		return false, nil
+		return more, nil
 	}
 	tx.bucket(bStatuses).Put(dev[:], bytes.Clone(raw))
 	return true, nil

@@ -32,6 +32,10 @@ const (
 	bProblems         // path, kind → problem
 	bForks            // journal → two heads
 	bRetries          // journal, seq: records that were set aside for want of a key
+	bAcks             // vault → since when, its highest status that says applied
+	bLapses           // vault → since when, the status that it did not keep to, the one that shows it
+	bProofs           // vault, journal → how far all blocks are proved to be there
+	bSpoiled          // vault, block → copy that did not open
 
 	// Of a keeper only:
 	bUses         // block, epoch → who demands it, whether it is here
@@ -51,7 +55,7 @@ const (
 
 var bucketNames = [bucketCount]string{
 	"meta", "journals", "epochs", "records", "slots", "digests", "stage", "deferred", "mentions", "holds", "rows", "needs",
-	"conflicts", "follows", "blocks", "recipes", "statuses", "problems", "forks", "retries",
+	"conflicts", "follows", "blocks", "recipes", "statuses", "problems", "forks", "retries", "acks", "lapses", "proofs", "spoiled",
 	"uses", "lacking", "idle", "kept", "expiry", "replaced", "nodes", "lackingnodes", "work", "roots", "uploaders", "copies",
 }
 

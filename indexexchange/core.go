@@ -163,6 +163,22 @@ func (c *Core) Heard(dev shoal.DeviceID, f shoal.FolderID) bool {
 	return c.engine.heard(dev, f)
 }
 
+// Shown returns how far a device's journals of a folder go by what it has told, or was sent, in its present session; false: it has told
+// nothing of the folder yet.
+func (c *Core) Shown(dev shoal.DeviceID, f shoal.FolderID) (map[shoal.JournalID]shoal.Seq, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.engine.peer(dev)
+	if p == nil || !p.ready || p.folders[f] == nil {
+		return nil, false
+	}
+	out := make(map[shoal.JournalID]shoal.Seq, len(p.folders[f].pos))
+	for j, at := range p.folders[f].pos {
+		out[j] = at.seq
+	}
+	return out, true
+}
+
 // Lacks tells whether a device that has a session has records of a folder that are not here, as far as it has said and may
 // have them.
 func (c *Core) Lacks(f shoal.FolderID) bool {

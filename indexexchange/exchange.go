@@ -86,6 +86,11 @@ func (x *Exchange) Heard(dev shoal.DeviceID, f shoal.FolderID) bool { return x.c
 // Lacks is Core.Lacks.
 func (x *Exchange) Lacks(f shoal.FolderID) bool { return x.core.Lacks(f) }
 
+// Shown is Core.Shown.
+func (x *Exchange) Shown(dev shoal.DeviceID, f shoal.FolderID) (map[shoal.JournalID]shoal.Seq, bool) {
+	return x.core.Shown(dev, f)
+}
+
 // Run exchanges until ctx ends, and returns nil then. All folders are looked at first. When it returns, every goroutine and
 // stream of the Exchange has ended. It may be called once.
 func (x *Exchange) Run(ctx context.Context) error {

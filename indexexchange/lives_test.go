@@ -106,3 +106,52 @@ func TestForkedJournalIsReported(t *testing.T) {
 		t.Error("the fork stops other journals")
 	}
 }
+
+// TestTheStatementOfAFormerLifeIsOutlived: a device that was put back to an earlier state has nothing of what it once said that it had. The
+// others must learn so, or they count copies that are gone.
+func TestTheStatementOfAFormerLifeIsOutlived(t *testing.T) {
+	w := newWorld(t, 2)
+	author, other := w.nodes[0], w.nodes[1]
+	author.open(index.OpenMemory(index.Options{Clock: w.clock, Rand: w.chance, LoseUnsynced: true}))
+	wi := w.connect(0, 1)
+	w.pass(time.Minute)
+	w.must(author.db.Sync())
+	for i := range 20 {
+		other.write(one(fmt.Sprint(i), "content"))
+		w.pass(10 * time.Second)
+	}
+	said := func() (st index.Status) {
+		w.must(other.folder.View(func(tx *index.Tx) (err error) {
+			st, _, err = tx.Status(author.dev())
+			return err
+		}))
+		return st
+	}
+	before := said()
+	w.cut(wi)
+	author.open(author.db.Crash())
+	w.connect(0, 1)
+	w.settle() // the records come again; the statement must be the new life's
+	w.pass(5 * time.Second)
+	if after := said(); after.Counter <= before.Counter || after.Database != before.Database {
+		t.Errorf("before %d of database %d, after %d of %d", before.Counter, before.Database, after.Counter, after.Database)
+	}
+}
+
+// TestWhatAPeerShowsIsWhatItTold: Shown is what the checks of vaults rest on.
+func TestWhatAPeerShowsIsWhatItTold(t *testing.T) {
+	w := newWorld(t, 2)
+	a, b := w.nodes[0], w.nodes[1]
+	a.write(one("x", "1"))
+	f := w.people.folder
+	if _, told := b.core.Shown(a.dev(), f); told {
+		t.Error("somebody who is not there shows something")
+	}
+	w.connect(0, 1)
+	w.settle()
+	for j, pos := range a.frontier() {
+		if shown, told := b.core.Shown(a.dev(), f); !told || shown[j] != pos.Seq {
+			t.Errorf("%v shown of %d", shown, pos.Seq)
+		}
+	}
+}

@@ -228,21 +228,25 @@ func (s *Session) receiveStatuses(ctx context.Context, m statusesMessage) error 
 	}
 	var news []shoal.DeviceID
 	var bad error
+	back := make(map[shoal.DeviceID]bool) // vaults that take back what they said before
+	former := false                       // a former life of this device said more than it has said since: go on above that
 	err := s.update(ctx, m.folder, func(tx *index.Tx) error {
 		for _, raw := range m.raw {
 			dev, err := index.StatusDevice(raw)
-			if err == nil && dev == s.core.cfg.Device {
-				if _, err = index.DecodeStatus(raw); err == nil {
-					continue // nobody knows better
-				}
-			}
 			newer := false
 			if err == nil {
 				newer, err = tx.PutStatus(dev, raw)
 			}
 			switch o := outcomeOf(err); {
+			case newer && dev == s.core.cfg.Device:
+				former = true
 			case newer:
 				news = append(news, dev)
+				before, err := tx.TakenBack(dev)
+				if err != nil {
+					return err
+				}
+				back[dev] = before != nil
 			case o == lie:
 				bad = err
 			case o == troubled:
@@ -257,8 +261,16 @@ func (s *Session) receiveStatuses(ctx context.Context, m statusesMessage) error 
 	if bad != nil {
 		s.misbehaved(bad)
 	}
+	if former && !s.outlived { // once: a copy of this device that runs somewhere does the same
+		s.outlived = true
+		s.core.apply(localChanged{folder: m.folder})
+	}
 	for _, dev := range news {
-		s.core.apply(statusNews{folder: m.folder, dev: dev, from: s.peer})
+		from := s.peer
+		if back[dev] {
+			from = s.core.cfg.Device // whoever passed it on may not know what was said before
+		}
+		s.core.apply(statusNews{folder: m.folder, dev: dev, from: from})
 		if s.core.cfg.Effects.Status != nil {
 			s.core.cfg.Effects.Status(m.folder, dev)
 		}

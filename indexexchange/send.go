@@ -318,19 +318,24 @@ func (s *Session) statuses(j *statusJob) ([]message, error) {
 	if !kept {
 		return nil, nil
 	}
-	var all map[shoal.DeviceID][]byte
-	err := f.View(func(tx *index.Tx) (err error) {
-		all, err = tx.Statuses()
+	var raw [][]byte
+	err := f.View(func(tx *index.Tx) error {
+		all, err := tx.Statuses()
+		for dev, st := range all {
+			// Its own statement tells the peer something only if it is of a former life: once, at the greeting.
+			if dev == s.peer && j.devs != nil || len(st) > maxStatusBytes || j.devs != nil && !slices.Contains(j.devs, dev) {
+				continue
+			}
+			raw = append(raw, st)
+			before, backErr := tx.TakenBack(dev)
+			if err = errors.Join(err, backErr); before != nil && len(before) <= maxStatusBytes {
+				raw = append(raw, before)
+			}
+		}
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read statuses of folder %s: %w", j.folder, err)
-	}
-	var raw [][]byte
-	for dev, st := range all {
-		if dev != s.peer && len(st) <= maxStatusBytes && (j.devs == nil || slices.Contains(j.devs, dev)) {
-			raw = append(raw, st)
-		}
 	}
 	slices.SortFunc(raw, bytes.Compare)
 	var out []message

@@ -14,7 +14,9 @@ type Session struct {
 	peer   shoal.DeviceID // set once
 	wakeup chan struct{}  // depth 1: sent on when the outbox may have something; never closed
 
-	partial *partial // used by Receive alone; nil: no bucket is open
+	// used by Receive alone
+	partial  *partial // nil: no bucket is open
+	outlived bool     // the peer had a statement of a former life of this device
 
 	box    outbox // guarded by core.mu
 	closed bool   // guarded by core.mu

@@ -31,6 +31,11 @@ func (n *Node) Doctor(ctx context.Context) ([]control.Check, error) {
 			out = append(out, control.Check{Name: "folder " + f.name(), State: control.CheckWarn, Message: p.Message, Fix: "See the message."})
 		}
 	}
+	vaults, err := n.checkVaults(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, vaults...)
 	out = append(out, n.checkNetwork(), checkClock(time.Now()), checkProcess())
 	return append(out, n.checkDuties()...), nil
 }

@@ -55,6 +55,9 @@ func (n *Node) Status(ctx context.Context) (control.Status, error) {
 	}
 	s.Transfer.InBytesPerS, s.Transfer.OutBytesPerS = n.traffic.rates(n.host.Traffic, time.Now())
 	for _, f := range n.runsNow() {
+		if _, err := n.settleProofs(ctx, f); err != nil {
+			return s, err
+		}
 		fs, problems, err := n.folderStatus(f)
 		if err != nil {
 			return s, err
@@ -71,6 +74,7 @@ func (n *Node) Status(ctx context.Context) (control.Status, error) {
 		s.Problems = append(s.Problems, control.Problem{Kind: "revoked", Message: "This device was revoked. Its files stay; nothing is exchanged with the others any more.", Since: time.Now()})
 	}
 	s.Problems = append(s.Problems, n.unreached()...)
+	s.Problems = append(s.Problems, n.vaults.problems(n)...)
 	for _, p := range state.Problems() {
 		s.Problems = append(s.Problems, control.Problem{Kind: "roster", Message: p.Reason, Since: time.Now()})
 	}
@@ -103,8 +107,15 @@ func (n *Node) folderStatus(f *folderRun) (control.FolderStatus, []control.Probl
 		if fs.State == control.StateIdle && n.exchange.Lacks(f.id) {
 			fs.State = control.StateSyncing
 		}
-		fs.CopiesMin = n.copies(tx, fs.NeedFiles == 0)
+		if fs.CopiesMin, fs.CopiesClaimed, err = n.copies(tx, fs.NeedFiles == 0); err != nil {
+			return err
+		}
 		problems = append(problems, n.vaultTroubles(tx, fs.Name)...)
+		spoiled, err := n.spoiledCopies(tx, fs.Name)
+		if err != nil {
+			return err
+		}
+		problems = append(problems, spoiled...)
 		stored, err := tx.Problems()
 		for _, p := range stored {
 			problems = append(problems, control.Problem{Folder: fs.Name, Path: control.Path(p.Path), Kind: p.Kind, Message: p.Message, Since: time.Unix(0, p.Since)})
@@ -147,20 +158,6 @@ func stateNow(tx *index.Tx, snap *folder.Snapshot) (control.FolderState, error) 
 		return control.StateSyncing, err
 	}
 	return state, nil
-}
-
-// copies counts the devices that are known to hold everything: those that report this very frontier as applied, and this one.
-func (n *Node) copies(tx *index.Tx, selfComplete bool) int {
-	count := 0
-	if selfComplete {
-		count++
-	}
-	for _, d := range n.others() {
-		if owed := behind(tx, d.ID); owed == nil {
-			count++
-		}
-	}
-	return count
 }
 
 // behind says what a device lacks of what this one has; nil when it reported everything applied.

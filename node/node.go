@@ -53,6 +53,7 @@ type Node struct {
 	traffic trafficMeter
 	duties  duties
 	seen    horizon
+	vaults  vaultWatch
 	created bool // this run made the mesh
 	joining bool // this run joined one
 
@@ -89,7 +90,7 @@ func Run(ctx context.Context, c Config) error {
 func runOnce(ctx context.Context, c Config) (err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	n := &Node{cfg: c, log: c.Log, small: newSmallBlocks(), folders: map[shoal.FolderID]*folderRun{}, stop: stop, rosterCh: make(chan struct{}, 1)}
+	n := &Node{cfg: c, log: c.Log, small: newSmallBlocks(), vaults: newVaultWatch(), folders: map[shoal.FolderID]*folderRun{}, stop: stop, rosterCh: make(chan struct{}, 1)}
 	defer func() { err = errors.Join(err, n.close()) }()
 	if err := n.open(ctx); err != nil {
 		return err
@@ -213,7 +214,7 @@ func (n *Node) openDatabase(fresh bool) error {
 
 func (n *Node) openExchanges() {
 	n.blocks = blockexchange.New(blockexchange.Config{
-		Host: n.host, Source: blockSource{n}, Nodes: blockSource{n}, Keys: n.roster.Keys, IsKeeper: n.isVault, Log: n.log,
+		Host: n.host, Source: blockSource{n}, Nodes: blockSource{n}, Keys: n.roster.Keys, IsKeeper: n.isVault, Log: n.log, Effects: n.vaults.effects(n),
 		Allow: func(dev shoal.DeviceID, _ shoal.FolderID) bool { return n.trusts(dev) },
 	})
 	n.exchange = indexexchange.New(indexexchange.Config{
@@ -253,6 +254,7 @@ func (n *Node) run(ctx context.Context) error {
 	g.run("block exchange", n.blocks.Run)
 	g.run("index exchange", n.exchange.Run)
 	g.run("links", n.followLinks)
+	g.run("vaults", n.watchVaults)
 	g.run("roster", n.followRoster)
 	g.run("control", func(ctx context.Context) error { return server.Serve(ctx, listener) })
 	if err := n.startFolders(folderCtx); err != nil {

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,14 +43,20 @@ type Peer struct {
 	nonce   uint64 // of the last journal
 }
 
-// Join makes a device with an ID below that of its victim, so that it is the one to open the index stream, and has it admitted with a ticket.
-func Join(ctx context.Context, ticket, name string) (*Peer, error) {
+// Join makes a device with an ID below that of its victim and of those named, so that it is the one to open the index stream, and has it admitted with a
+// ticket.
+func Join(ctx context.Context, ticket, name string, below ...shoal.DeviceID) (*Peer, error) {
+	return enter(ctx, ticket, name, (*Peer).welcomed, below)
+}
+
+func enter(ctx context.Context, ticket, name string, welcomed func(*Peer, []byte) error, below []shoal.DeviceID) (*Peer, error) {
 	t, err := p2p.ParseTicket(ticket)
 	if err != nil {
 		return nil, err
 	}
 	p := &Peer{ticket: ticket, Victim: t.Inviter, mesh: t.Mesh}
-	for p.id == nil || p.id.Device().Compare(t.Inviter) > 0 {
+	first := slices.MinFunc(append(below, t.Inviter), shoal.DeviceID.Compare)
+	for p.id == nil || p.id.Device().Compare(first) > 0 {
 		if p.id, err = mesh.NewIdentity(rand.Reader); err != nil {
 			return nil, err
 		}
@@ -62,7 +69,7 @@ func Join(ctx context.Context, ticket, name string) (*Peer, error) {
 	}
 	_, raw, err := p.host.Join(ctx, ticket, p2p.Guest{Name: name, HPKE: p.id.HPKEPublic()}, nil)
 	if err == nil {
-		err = p.welcomed(raw)
+		err = welcomed(p, raw)
 	}
 	if err == nil {
 		err = p.run(ctx)
@@ -72,6 +79,19 @@ func Join(ctx context.Context, ticket, name string) (*Peer, error) {
 		return nil, fmt.Errorf("join as faulty device: %w", err)
 	}
 	return p, nil
+}
+
+// Face is the same device once more, connected with another victim. Close both.
+func (p *Peer) Face(ctx context.Context, victim shoal.DeviceID, addrs []string) (*Peer, error) {
+	face := &Peer{ticket: p.ticket, Victim: victim, id: p.id, addrs: addrs, mesh: p.mesh, folder: p.folder, roster: p.roster, keys: p.keys, epoch: p.epoch}
+	if err := face.newHost(); err != nil {
+		return nil, err
+	}
+	if err := face.run(ctx); err != nil {
+		face.Close()
+		return nil, err
+	}
+	return face, nil
 }
 
 // newHost makes a host that lets only the victim in.

@@ -40,6 +40,8 @@ type FolderStatus struct {
 	Conflicts int64             `json:"conflicts"`
 	Frontier  map[string]uint64 `json:"frontier"`
 	CopiesMin int               `json:"copies_min"`
+	// CopiesClaimed counts vaults that only say that they have everything, too.
+	CopiesClaimed int `json:"copies_claimed"`
 }
 
 // PeerStatus is one other device.

@@ -51,8 +51,11 @@ type FolderStatus struct {
 	Conflicts int64       `json:"conflicts"` // paths with at least one losing sibling
 	// Frontier maps journals (shoal.JournalID as text) to how far this device has them.
 	Frontier map[string]shoal.Seq `json:"frontier"`
-	// CopiesMin is the fewest devices and vaults, this one included, known to hold any one block.
+	// CopiesMin is the fewest devices and vaults, this one included, known to hold any one block. A vault counts when its copies are proved: this
+	// device gave it the blocks or opened them, or another device signed that it did.
 	CopiesMin int `json:"copies_min"`
+	// CopiesClaimed is CopiesMin with the vaults that only say that they hold every block.
+	CopiesClaimed int `json:"copies_claimed"`
 }
 
 // Transport says over what a device is connected.

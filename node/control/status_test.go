@@ -22,7 +22,7 @@ func sampleStatus() Status {
 		Folders: []FolderStatus{{
 			Name: "Shoal", ID: shoal.FolderID{0: 1, 15: 1}.String(), Path: "/home/ann/Shoal \xff", State: StateError, Error: "the root is missing",
 			Files: 1, Bytes: 2, NeedFiles: 3, NeedBytes: 4, Conflicts: 5,
-			Frontier: map[string]shoal.Seq{journal.String(): 1<<64 - 1}, CopiesMin: 6,
+			Frontier: map[string]shoal.Seq{journal.String(): 1<<64 - 1}, CopiesMin: 6, CopiesClaimed: 7,
 		}},
 		Devices: []DeviceStatus{{
 			ID: shoal.DeviceID{0: 2, 31: 1}.String(), Name: "phone", Role: "member", Connected: true, Address: "/ip4/192.168.1.5/tcp/4001",

@@ -679,6 +679,7 @@ type Status struct {
 	Epoch         []byte                 `protobuf:"bytes,13,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	Joining       bool                   `protobuf:"varint,14,opt,name=joining,proto3" json:"joining,omitempty"`
 	Trouble       uint32                 `protobuf:"varint,15,opt,name=trouble,proto3" json:"trouble,omitempty"` // why a vault takes in nothing more: 1 quota, 2 its disk; 0: it does
+	Proofs        []*Proof               `protobuf:"bytes,16,rep,name=proofs,proto3" json:"proofs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -818,6 +819,75 @@ func (x *Status) GetTrouble() uint32 {
 	return 0
 }
 
+func (x *Status) GetProofs() []*Proof {
+	if x != nil {
+		return x.Proofs
+	}
+	return nil
+}
+
+// Proof says: all blocks of this journal's records up to a seq, live ones that nothing replaces, were given to this vault by the signer,
+// or came from it and were opened.
+type Proof struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Vault         []byte                 `protobuf:"bytes,1,opt,name=vault,proto3" json:"vault,omitempty"` // device ID
+	Journal       []byte                 `protobuf:"bytes,2,opt,name=journal,proto3" json:"journal,omitempty"`
+	Seq           uint64                 `protobuf:"varint,3,opt,name=seq,proto3" json:"seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Proof) Reset() {
+	*x = Proof{}
+	mi := &file_index_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Proof) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Proof) ProtoMessage() {}
+
+func (x *Proof) ProtoReflect() protoreflect.Message {
+	mi := &file_index_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Proof.ProtoReflect.Descriptor instead.
+func (*Proof) Descriptor() ([]byte, []int) {
+	return file_index_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Proof) GetVault() []byte {
+	if x != nil {
+		return x.Vault
+	}
+	return nil
+}
+
+func (x *Proof) GetJournal() []byte {
+	if x != nil {
+		return x.Journal
+	}
+	return nil
+}
+
+func (x *Proof) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
 type Position struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Journal       []byte                 `protobuf:"bytes,1,opt,name=journal,proto3" json:"journal,omitempty"`
@@ -828,7 +898,7 @@ type Position struct {
 
 func (x *Position) Reset() {
 	*x = Position{}
-	mi := &file_index_proto_msgTypes[7]
+	mi := &file_index_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -840,7 +910,7 @@ func (x *Position) String() string {
 func (*Position) ProtoMessage() {}
 
 func (x *Position) ProtoReflect() protoreflect.Message {
-	mi := &file_index_proto_msgTypes[7]
+	mi := &file_index_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -853,7 +923,7 @@ func (x *Position) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Position.ProtoReflect.Descriptor instead.
 func (*Position) Descriptor() ([]byte, []int) {
-	return file_index_proto_rawDescGZIP(), []int{7}
+	return file_index_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Position) GetJournal() []byte {
@@ -879,7 +949,7 @@ type Exceptions struct {
 
 func (x *Exceptions) Reset() {
 	*x = Exceptions{}
-	mi := &file_index_proto_msgTypes[8]
+	mi := &file_index_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -891,7 +961,7 @@ func (x *Exceptions) String() string {
 func (*Exceptions) ProtoMessage() {}
 
 func (x *Exceptions) ProtoReflect() protoreflect.Message {
-	mi := &file_index_proto_msgTypes[8]
+	mi := &file_index_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -904,7 +974,7 @@ func (x *Exceptions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Exceptions.ProtoReflect.Descriptor instead.
 func (*Exceptions) Descriptor() ([]byte, []int) {
-	return file_index_proto_rawDescGZIP(), []int{8}
+	return file_index_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Exceptions) GetItems() []*Exception {
@@ -924,7 +994,7 @@ type Exception struct {
 
 func (x *Exception) Reset() {
 	*x = Exception{}
-	mi := &file_index_proto_msgTypes[9]
+	mi := &file_index_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -936,7 +1006,7 @@ func (x *Exception) String() string {
 func (*Exception) ProtoMessage() {}
 
 func (x *Exception) ProtoReflect() protoreflect.Message {
-	mi := &file_index_proto_msgTypes[9]
+	mi := &file_index_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -949,7 +1019,7 @@ func (x *Exception) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Exception.ProtoReflect.Descriptor instead.
 func (*Exception) Descriptor() ([]byte, []int) {
-	return file_index_proto_rawDescGZIP(), []int{9}
+	return file_index_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Exception) GetPath() []byte {
@@ -1034,7 +1104,7 @@ const file_index_proto_rawDesc = "" +
 	"\aHeadRef\x12\x18\n" +
 	"\ajournal\x18\x01 \x01(\fR\ajournal\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x12\n" +
-	"\x04hash\x18\x03 \x01(\fR\x04hash\"\xb5\x03\n" +
+	"\x04hash\x18\x03 \x01(\fR\x04hash\"\xe4\x03\n" +
 	"\x06Status\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x12\n" +
 	"\x04mesh\x18\x02 \x01(\fR\x04mesh\x12\x16\n" +
@@ -1052,7 +1122,12 @@ const file_index_proto_rawDesc = "" +
 	"\x06sealed\x18\f \x01(\fR\x06sealed\x12\x14\n" +
 	"\x05epoch\x18\r \x01(\fR\x05epoch\x12\x18\n" +
 	"\ajoining\x18\x0e \x01(\bR\ajoining\x12\x18\n" +
-	"\atrouble\x18\x0f \x01(\rR\atrouble\"6\n" +
+	"\atrouble\x18\x0f \x01(\rR\atrouble\x12-\n" +
+	"\x06proofs\x18\x10 \x03(\v2\x15.shoal.index.v1.ProofR\x06proofs\"I\n" +
+	"\x05Proof\x12\x14\n" +
+	"\x05vault\x18\x01 \x01(\fR\x05vault\x12\x18\n" +
+	"\ajournal\x18\x02 \x01(\fR\ajournal\x12\x10\n" +
+	"\x03seq\x18\x03 \x01(\x04R\x03seq\"6\n" +
 	"\bPosition\x12\x18\n" +
 	"\ajournal\x18\x01 \x01(\fR\ajournal\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\"=\n" +
@@ -1075,7 +1150,7 @@ func file_index_proto_rawDescGZIP() []byte {
 	return file_index_proto_rawDescData
 }
 
-var file_index_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_index_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_index_proto_goTypes = []any{
 	(*Record)(nil),     // 0: shoal.index.v1.Record
 	(*Clear)(nil),      // 1: shoal.index.v1.Clear
@@ -1084,20 +1159,22 @@ var file_index_proto_goTypes = []any{
 	(*Head)(nil),       // 4: shoal.index.v1.Head
 	(*HeadRef)(nil),    // 5: shoal.index.v1.HeadRef
 	(*Status)(nil),     // 6: shoal.index.v1.Status
-	(*Position)(nil),   // 7: shoal.index.v1.Position
-	(*Exceptions)(nil), // 8: shoal.index.v1.Exceptions
-	(*Exception)(nil),  // 9: shoal.index.v1.Exception
+	(*Proof)(nil),      // 7: shoal.index.v1.Proof
+	(*Position)(nil),   // 8: shoal.index.v1.Position
+	(*Exceptions)(nil), // 9: shoal.index.v1.Exceptions
+	(*Exception)(nil),  // 10: shoal.index.v1.Exception
 }
 var file_index_proto_depIdxs = []int32{
-	5, // 0: shoal.index.v1.Head.others:type_name -> shoal.index.v1.HeadRef
-	7, // 1: shoal.index.v1.Status.received:type_name -> shoal.index.v1.Position
-	7, // 2: shoal.index.v1.Status.applied:type_name -> shoal.index.v1.Position
-	9, // 3: shoal.index.v1.Exceptions.items:type_name -> shoal.index.v1.Exception
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	5,  // 0: shoal.index.v1.Head.others:type_name -> shoal.index.v1.HeadRef
+	8,  // 1: shoal.index.v1.Status.received:type_name -> shoal.index.v1.Position
+	8,  // 2: shoal.index.v1.Status.applied:type_name -> shoal.index.v1.Position
+	7,  // 3: shoal.index.v1.Status.proofs:type_name -> shoal.index.v1.Proof
+	10, // 4: shoal.index.v1.Exceptions.items:type_name -> shoal.index.v1.Exception
+	5,  // [5:5] is the sub-list for method output_type
+	5,  // [5:5] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_index_proto_init() }
@@ -1111,7 +1188,7 @@ func file_index_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_index_proto_rawDesc), len(file_index_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

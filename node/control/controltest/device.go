@@ -74,7 +74,7 @@ func New(dir string) *Device {
 			API:       "http://127.0.0.1:8384",
 			Folders: []control.FolderStatus{{
 				Name: "Shoal", ID: FolderID(1), Path: control.Path(dir), State: control.StateIdle, Files: 1234, Bytes: 6 << 30,
-				Frontier: map[string]shoal.Seq{journal.String(): 42}, CopiesMin: 2,
+				Frontier: map[string]shoal.Seq{journal.String(): 42}, CopiesMin: 2, CopiesClaimed: 3,
 			}},
 			Devices: []control.DeviceStatus{{
 				ID: DeviceID(2), Name: "phone", Role: "member", Connected: true, Transport: control.TransportLAN,
