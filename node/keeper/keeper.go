@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/shoalmesh/shoal"
@@ -21,6 +20,8 @@ import (
 	"github.com/shoalmesh/shoal/node/control"
 	"github.com/shoalmesh/shoal/node/durable"
 	"github.com/shoalmesh/shoal/node/eventlog"
+	"github.com/shoalmesh/shoal/node/parts"
+	"github.com/shoalmesh/shoal/node/reach"
 	"github.com/shoalmesh/shoal/node/rosterfile"
 	"github.com/shoalmesh/shoal/node/settings"
 	"github.com/shoalmesh/shoal/p2p"
@@ -38,6 +39,7 @@ type keeper struct {
 	events   *eventlog.Log
 	roster   *rosterfile.Store
 	host     *p2p.Host
+	reach    *reach.Reach
 	db       *index.DB
 	packs    *packstore.Store
 	tenant   *vault.Tenant
@@ -96,6 +98,7 @@ func (k *keeper) open(ctx context.Context) (err error) {
 	}); err != nil {
 		return fmt.Errorf("start the network: %w", err)
 	}
+	k.reach = &reach.Reach{Self: k.id.Device(), Host: k.host, Roster: k.roster.State, Settings: k.settings, Bootstrap: k.cfg.Bootstrap}
 	if err := k.enter(ctx); err != nil {
 		return err
 	}
@@ -203,18 +206,18 @@ func (k *keeper) run(ctx context.Context) error {
 	k.host.SetMesh(k.roster.State().Mesh())
 	k.host.ServeRecovery(rosterfile.RecoveryDoor{Store: k.roster, Grew: k.rosterGrew})
 	k.host.SetRendezvous(p2p.Rendezvous{})
-	g := newGroup(ctx)
-	g.run("network", k.host.Run)
-	g.run("block exchange", k.blocks.Run)
-	g.run("index exchange", k.exchange.Run)
-	g.run("links", k.followLinks)
-	g.run("roster", k.followRoster)
-	g.run("tenant", k.tenant.Run)
-	g.run("control", func(ctx context.Context) error { return server.Serve(ctx, listener) })
-	k.setMembers()
+	g := parts.New(ctx)
+	g.Run("network", k.host.Run)
+	g.Run("block exchange", k.blocks.Run)
+	g.Run("index exchange", k.exchange.Run)
+	g.Run("links", k.followLinks)
+	g.Run("roster", k.followRoster)
+	g.Run("tenant", k.tenant.Run)
+	g.Run("control", func(ctx context.Context) error { return server.Serve(ctx, listener) })
+	k.reach.SetMembers()
 	k.events.Add(control.Event{Kind: control.EventStarted, Message: "The vault runs."})
 	k.cfg.Ready(control.Started{Device: k.id.Device().String(), Name: k.name(k.id.Device()), Addresses: k.host.Addrs(), Joined: k.joined})
-	err = g.wait()
+	err = g.Wait()
 	k.rememberAddresses()
 	return err
 }
@@ -241,39 +244,4 @@ func (k *keeper) close() error {
 		errs = append(errs, k.home.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// group runs the long-lived parts. When one ends with an error, all are told to end; wait returns when they have.
-type group struct {
-	ctx    context.Context
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
-
-	mu   sync.Mutex
-	errs []error // guarded by mu
-}
-
-func newGroup(ctx context.Context) *group {
-	g := &group{}
-	g.ctx, g.cancel = context.WithCancel(ctx)
-	return g
-}
-
-func (g *group) run(name string, fn func(ctx context.Context) error) {
-	g.wg.Go(func() {
-		err := fn(g.ctx)
-		if err == nil || errors.Is(err, context.Canceled) && g.ctx.Err() != nil {
-			return
-		}
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.errs = append(g.errs, fmt.Errorf("%s: %w", name, err))
-		g.cancel()
-	})
-}
-
-func (g *group) wait() error {
-	g.wg.Wait()
-	g.cancel()
-	return errors.Join(g.errs...)
 }
