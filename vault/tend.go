@@ -151,7 +151,7 @@ func (t *Tenant) measure() error {
 		}
 	}
 	t.used.Store(total)
-	if q := t.cfg.Settings.Get().Quota; index.Trouble(t.trouble.Load()) == index.TroubleQuota && (q == 0 || total < q) {
+	if q := t.cfg.Settings.Get().Quota; index.Trouble(t.trouble.Load()) == index.TroubleQuota && (q == 0 || total < q) && (t.cfg.Room == nil || t.cfg.Room(1)) {
 		t.setTrouble(index.TroubleNone, nil)
 		for _, id := range t.IDs() {
 			t.RecordsCame(id)
@@ -163,7 +163,7 @@ func (t *Tenant) measure() error {
 // room refuses when the quota does not allow so many bytes more.
 func (t *Tenant) room(bytes int) error {
 	q := t.cfg.Settings.Get().Quota
-	if q == 0 || t.used.Load()+int64(bytes) <= q {
+	if (q == 0 || t.used.Load()+int64(bytes) <= q) && (t.cfg.Room == nil || t.cfg.Room(bytes)) {
 		return nil
 	}
 	t.setTrouble(index.TroubleQuota, ErrQuota)
