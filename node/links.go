@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/shoalmesh/shoal"
-	"github.com/shoalmesh/shoal/blockexchange"
 	"github.com/shoalmesh/shoal/folder"
 	"github.com/shoalmesh/shoal/index"
 	"github.com/shoalmesh/shoal/mesh"
@@ -41,7 +40,7 @@ func (n *Node) linkChanged(e p2p.Event) {
 		return
 	}
 	if e.Up {
-		n.blocks.PeerUp(e.Device, n.cost(e.Device))
+		n.blocks.PeerUp(e.Device, n.reach.Cost(e.Device))
 		n.exchange.PeerUp(e.Device)
 		n.event(control.Event{Kind: control.EventConnected, Device: name, Message: "is connected."})
 		n.rememberAddresses()
@@ -53,61 +52,21 @@ func (n *Node) linkChanged(e p2p.Event) {
 	n.changed.ring()
 }
 
-func (n *Node) cost(dev shoal.DeviceID) blockexchange.Cost {
-	for _, p := range n.host.Peers() {
-		if p.Device != dev {
-			continue
-		}
-		switch p.Transport {
-		case p2p.TransportLAN:
-			return blockexchange.CostLAN
-		case p2p.TransportDirect:
-			return blockexchange.CostDirect
-		}
-	}
-	return blockexchange.CostRelay
-}
-
-// setMembers tells the network whom to stay connected with, and where they were last seen.
+// setMembers tells the network whom to stay connected with, and through whom it may be reached.
 func (n *Node) setMembers() {
-	known := n.settings.Get().Addresses
-	members := map[shoal.DeviceID][]string{}
 	var relays []shoal.DeviceID
-	for _, d := range n.roster.State().Devices() {
-		// Of those that were revoked only owners are sought: they may know of a statement that undoes it.
-		if d.ID == n.self() || d.Revoked && d.Role != mesh.RoleOwner {
-			continue
-		}
-		addrs := append(n.host.KnownAddrs(d.ID), known[d.ID.String()]...)
-		members[d.ID] = append(addrs, n.cfg.Bootstrap...)
-		if d.Role == mesh.RoleVault && !d.Revoked {
+	for _, d := range n.others() {
+		if d.Role == mesh.RoleVault {
 			relays = append(relays, d.ID)
 		}
 	}
 	n.host.SetRelays(relays)
-	n.host.SetMembers(members)
+	n.reach.SetMembers()
 }
 
 // rememberAddresses saves where the others were seen, for the next start.
 func (n *Node) rememberAddresses() {
-	seen := map[string][]string{}
-	for _, d := range n.others() {
-		if a := n.host.KnownAddrs(d.ID); len(a) > 0 {
-			seen[d.ID.String()] = a
-		}
-	}
-	entries := n.host.DHTEntries()
-	if len(seen) == 0 && len(entries) == 0 {
-		return
-	}
-	err := n.settings.Update(func(s *settingsDoc) {
-		if len(entries) > 0 {
-			s.Entries = entries
-		}
-		for dev, a := range seen {
-			s.Addresses[dev] = a
-		}
-	})
+	err := n.reach.Remember()
 	n.duties.ended(dutyKey{name: dutyAddresses}, err)
 	if err != nil {
 		n.log.Warn("save addresses", "err", err)

@@ -21,6 +21,8 @@ import (
 	"github.com/shoalmesh/shoal/mesh"
 	"github.com/shoalmesh/shoal/node/control"
 	"github.com/shoalmesh/shoal/node/eventlog"
+	"github.com/shoalmesh/shoal/node/parts"
+	"github.com/shoalmesh/shoal/node/reach"
 	"github.com/shoalmesh/shoal/node/rosterfile"
 	"github.com/shoalmesh/shoal/node/settings"
 	"github.com/shoalmesh/shoal/p2p"
@@ -43,6 +45,7 @@ type Node struct {
 	roster   *rosterfile.Store
 	db       *index.DB
 	host     *p2p.Host
+	reach    *reach.Reach
 	blocks   *blockexchange.Exchange
 	exchange *indexexchange.Exchange
 
@@ -150,6 +153,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 	}); err != nil {
 		return fmt.Errorf("start the network: %w", err)
 	}
+	n.reach = &reach.Reach{Self: n.self(), Host: n.host, Roster: n.roster.State, Settings: n.settings, Bootstrap: n.cfg.Bootstrap}
 	switch {
 	case fresh && n.cfg.Join != "":
 		err = n.join(ctx)
@@ -247,23 +251,23 @@ func (n *Node) run(ctx context.Context) error {
 	n.host.ServeRecovery(rosterfile.RecoveryDoor{Store: n.roster, Grew: n.rosterGrew})
 	n.host.SetRendezvous(n.rendezvous())
 
-	g := newGroup(ctx)
-	folderCtx, stopFolders := context.WithCancel(g.ctx)
+	g := parts.New(ctx)
+	folderCtx, stopFolders := context.WithCancel(g.Context())
 	defer stopFolders()
-	g.run("network", n.host.Run)
-	g.run("block exchange", n.blocks.Run)
-	g.run("index exchange", n.exchange.Run)
-	g.run("links", n.followLinks)
-	g.run("vaults", n.watchVaults)
-	g.run("roster", n.followRoster)
-	g.run("control", func(ctx context.Context) error { return server.Serve(ctx, listener) })
+	g.Run("network", n.host.Run)
+	g.Run("block exchange", n.blocks.Run)
+	g.Run("index exchange", n.exchange.Run)
+	g.Run("links", n.followLinks)
+	g.Run("vaults", n.watchVaults)
+	g.Run("roster", n.followRoster)
+	g.Run("control", func(ctx context.Context) error { return server.Serve(ctx, listener) })
 	if err := n.startFolders(folderCtx); err != nil {
 		n.fail(err)
 	}
 	n.setMembers()
-	g.run("first steps", n.firstSteps)
-	g.run("recovery", n.finishRecovery)
-	err = g.wait()
+	g.Run("first steps", n.firstSteps)
+	g.Run("recovery", n.finishRecovery)
+	err = g.Wait()
 	stopFolders()
 	n.runs.Wait()
 	n.rememberAddresses()

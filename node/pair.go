@@ -14,15 +14,9 @@ import (
 	"github.com/shoalmesh/shoal/mesh"
 	"github.com/shoalmesh/shoal/node/control"
 	"github.com/shoalmesh/shoal/node/durable"
+	"github.com/shoalmesh/shoal/node/welcome"
 	"github.com/shoalmesh/shoal/p2p"
 )
-
-// welcome is what a new device gets from the one that admitted it.
-type welcome struct {
-	Statements [][]byte            `json:"statements"` // the whole roster
-	Folder     string              `json:"folder"`     // the mesh's default folder
-	Addresses  map[string][]string `json:"addresses"`  // where the other devices were last seen
-}
 
 // create makes a mesh with this device as its first owner, and its first folder.
 func (n *Node) create() error {
@@ -108,12 +102,15 @@ func (n *Node) join(ctx context.Context) error {
 			return err
 		}
 	}
+	if t, err := p2p.ParseTicket(n.cfg.Join); err == nil && t.Vacant() {
+		return control.Errorf(control.CodeUsage, "this is the ticket of a vault that waits for a mesh: give it to `shoal devices add-vault` on a device that is in one")
+	}
 	n.cfg.Progress("Looking for the inviter …")
 	_, raw, err := n.host.Join(ctx, n.cfg.Join, p2p.Guest{Name: n.cfg.Name, HPKE: n.id.HPKEPublic()}, n.cfg.Progress)
 	if err != nil {
 		return joinError(err)
 	}
-	w, r, err := readWelcome(raw)
+	w, r, err := welcome.Parse(raw)
 	if err != nil {
 		return err
 	}
@@ -130,28 +127,7 @@ func (n *Node) join(ctx context.Context) error {
 	return n.roster.Replace(r)
 }
 
-// readWelcome reads what an inviter gave, and the roster in it.
-func readWelcome(raw []byte) (welcome, *mesh.Roster, error) {
-	var w welcome
-	if err := json.Unmarshal(raw, &w); err != nil {
-		return w, nil, fmt.Errorf("read what the inviter gave: %w", err)
-	}
-	r, err := readRoster(w.Statements)
-	return w, r, err
-}
-
-// readRoster reads a roster that another device gave.
-func readRoster(statements [][]byte) (*mesh.Roster, error) {
-	r := mesh.NewRoster()
-	for _, st := range statements {
-		if _, err := r.Add(st); err != nil {
-			return nil, fmt.Errorf("read the roster: %w", err)
-		}
-	}
-	return r, nil
-}
-
-func (n *Node) takeFirstFolder(w welcome, dir string) error {
+func (n *Node) takeFirstFolder(w welcome.Welcome, dir string) error {
 	id, err := shoal.ParseFolderID(w.Folder)
 	if err != nil || dir == "" {
 		return n.settings.Update(func(s *settingsDoc) { s.Name, s.Addresses, s.Folders = n.cfg.Name, w.Addresses, nil })
@@ -234,7 +210,7 @@ func (n *Node) askAboutGuest(ctx context.Context, g p2p.Guest) error {
 
 // admitNow signs the admission and packs what the guest needs. A guest that asks again after a broken connection gets the same.
 func (n *Node) admitNow(g p2p.Guest) ([]byte, error) {
-	var w welcome
+	var w welcome.Welcome
 	err := n.roster.Update(func(r *mesh.Roster) error {
 		if !r.State().Admitted(g.Device) {
 			name := g.Name

@@ -13,6 +13,7 @@ import (
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/mesh"
 	"github.com/shoalmesh/shoal/node/control"
+	"github.com/shoalmesh/shoal/node/welcome"
 	"github.com/shoalmesh/shoal/p2p"
 )
 
@@ -96,7 +97,7 @@ func (n *Node) recover(ctx context.Context) error {
 
 // admitSelf makes the statements with which this device is in the mesh of a roster that a peer gave.
 func (n *Node) admitSelf(root *mesh.Root, statements [][]byte) (*mesh.Roster, [][]byte, error) {
-	r, err := readRoster(statements)
+	r, err := welcome.Roster(statements)
 	if err != nil {
 		return nil, nil, control.Errorf(control.CodeRefused, "the device at that address gave a roster that is not in order: %w", err)
 	}

@@ -219,6 +219,39 @@ func poll(t testing.TB, what string, cond func() bool) {
 	}
 }
 
+// within polls a slow thing.
+func within(t *testing.T, d time.Duration, what string, cond func() bool) time.Duration {
+	t.Helper()
+	began := time.Now()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for !cond() {
+		if time.Since(began) > d {
+			t.Fatalf("waited in vain until %s", what)
+		}
+		<-tick.C
+	}
+	return time.Since(began)
+}
+
+// holds fails if cond ceases to hold before d has passed.
+func holds(t *testing.T, d time.Duration, what string, cond func() bool) {
+	t.Helper()
+	over := time.After(d)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if !cond() {
+			t.Fatalf("it is not so any more that %s", what)
+		}
+		select {
+		case <-tick.C:
+		case <-over:
+			return
+		}
+	}
+}
+
 // connAddrs is a connection of which only the other side's address is known.
 type connAddrs struct{ remote string }
 

@@ -112,11 +112,7 @@ func TestTwoHomesStayOnTheRelayWhenTheirRoutersDoNotAllowMore(t *testing.T) {
 		t.Fatal(got)
 	}
 	// Three attempts of five seconds each come to nothing, and break nothing.
-	for end := time.Now().Add(3*punchWait + 2*time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		if !both(TransportRelay) {
-			t.Fatalf("they are connected over %q and %q", h.a.transport(h.b.dev), h.b.transport(h.a.dev))
-		}
-	}
+	holds(t, 3*punchWait+2*time.Second, "they are connected through the relay", func() bool { return both(TransportRelay) })
 	if got := h.a.ask("finish"); !strings.HasPrefix(got, "whole ") {
 		t.Fatal(got)
 	}

@@ -38,6 +38,9 @@ type Ticket = invite.Ticket
 // ParseTicket reads the text of a ticket without using it. Error: ErrMalformedTicket.
 func ParseTicket(text string) (Ticket, error) { return invite.ParseTicket(text) }
 
+// Vacancy is the mesh to give to SetMesh by a vault that waits for one. Its tickets are Vacant.
+func Vacancy(vault shoal.DeviceID) shoal.MeshID { return invite.Vacancy(vault) }
+
 // Admitter admits a guest that has proved the invite's secret. It blocks until a person has decided, unless auto says
 // that the invite's maker has decided already. It returns what the guest needs (the roster), at most 64 MiB; ErrDenied if
 // a person said no; any other error if it failed. Its context ends when the guest leaves and when the host closes.

@@ -242,13 +242,18 @@ func (h *Host) DHTEntries() []string {
 	if h.meet == nil {
 		return nil
 	}
+	return append(h.DHTEntry(), texts(h.meet.Neighbours())...)
+}
+
+// DHTEntry lists where this host's second host can be entered by anybody, with /p2p/; none when it does not serve, or not yet.
+func (h *Host) DHTEntry() []string {
 	var out []string
 	for _, raw := range h.ownEntry().GetAddrs() {
 		if a, err := ma.NewMultiaddrBytes(raw); err == nil {
 			out = append(out, a.String())
 		}
 	}
-	return append(out, texts(h.meet.Neighbours())...)
+	return out
 }
 
 func texts(addrs []ma.Multiaddr) []string {

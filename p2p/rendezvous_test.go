@@ -92,18 +92,9 @@ func TestADeviceAloneLearnsFromTheHashTableWhoHasSomethingNewer(t *testing.T) {
 	hostA := n.host(alone, a.meets(n, [32]byte{9}, secret)) // its newest epoch is not B's yet
 	hostF := n.host(alone, foreign.meets(n, [32]byte{9}))
 	hostA.SetMembers(map[shoal.DeviceID][]string{hostB.Device(): nil})
-	deadline := time.Now().Add(2 * time.Minute)
-	for {
-		if s, ok := a.sighting(hostB.Device()); ok {
-			if string(s.Note) != "seq 7" || len(s.Addrs) == 0 {
-				t.Fatalf("%+v", s)
-			}
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("nothing was found")
-		}
-		time.Sleep(50 * time.Millisecond)
+	within(t, 2*time.Minute, "A finds B", func() bool { _, ok := a.sighting(hostB.Device()); return ok })
+	if s, _ := a.sighting(hostB.Device()); string(s.Note) != "seq 7" || len(s.Addrs) == 0 {
+		t.Fatalf("%+v", s)
 	}
 	if s, ok := foreign.sighting(hostB.Device()); ok {
 		t.Fatalf("without the secret %s found %+v", hostF.Device().Short(), s)

@@ -195,21 +195,6 @@ func (r *remote) transport(dev shoal.DeviceID) Transport {
 	return Transport(r.ask("how " + dev.String()))
 }
 
-// within polls a slow thing.
-func within(t *testing.T, d time.Duration, what string, cond func() bool) time.Duration {
-	t.Helper()
-	began := time.Now()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for !cond() {
-		if time.Since(began) > d {
-			t.Fatalf("waited in vain until %s", what)
-		}
-		<-tick.C
-	}
-	return time.Since(began)
-}
-
 // TestDeviceInASpace is no test: it is the device that spaces.device starts.
 func TestDeviceInASpace(t *testing.T) {
 	raw := os.Getenv(deviceEnv)

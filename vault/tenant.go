@@ -46,9 +46,12 @@ type Config struct {
 	Fetcher  func() Fetcher     // called when something is to be fetched, after Run began
 	Changed  func(shoal.FolderID)
 	Settings *Settings
-	Clock    func() time.Time     // default time.Now
-	Elapsed  func() time.Duration // running time, which setting the clock does not change; default: since New
-	Log      *slog.Logger
+	// Room tells whether so many bytes more fit into what this vault may keep for all its meshes together; nil: always. Cheap.
+	Room func(bytes int) bool
+
+	Clock   func() time.Time     // default time.Now
+	Elapsed func() time.Duration // running time, which setting the clock does not change; default: since New
+	Log     *slog.Logger
 }
 
 // Tenant is one mesh that is kept here. Its methods are safe for concurrent use.
@@ -125,6 +128,9 @@ func nudge(c chan struct{}) {
 	default:
 	}
 }
+
+// Used returns the bytes kept, as of the last look; cheap.
+func (t *Tenant) Used() int64 { return t.used.Load() }
 
 // IDs implements indexexchange.Folders.
 func (t *Tenant) IDs() []shoal.FolderID {

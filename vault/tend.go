@@ -180,7 +180,7 @@ func (t *Tenant) measure() error {
 	q := t.cfg.Settings.Get().Quota
 	switch index.Trouble(t.trouble.Load()) {
 	case index.TroubleQuota:
-		if q == 0 || total < q {
+		if (q == 0 || total < q) && (t.cfg.Room == nil || t.cfg.Room(1)) {
 			t.setTrouble(index.TroubleNone, nil)
 			for _, id := range t.IDs() {
 				t.RecordsCame(id)
@@ -218,7 +218,7 @@ func (t *Tenant) sum() (total int64, whole bool, err error) {
 // room refuses when the quota does not allow so many bytes more.
 func (t *Tenant) room(bytes int) error {
 	q := t.cfg.Settings.Get().Quota
-	if q == 0 || t.used.Load()+int64(bytes) <= q {
+	if (q == 0 || t.used.Load()+int64(bytes) <= q) && (t.cfg.Room == nil || t.cfg.Room(bytes)) {
 		return nil
 	}
 	t.setTrouble(index.TroubleQuota, ErrQuota)

@@ -10,11 +10,11 @@ import (
 )
 
 func newDevices(a *app) *cobra.Command {
-	cmd := newGroup("devices", "List, rename and revoke the devices of the mesh",
+	cmd := newGroup("devices", "List, rename and revoke the devices of the mesh, and add vaults",
 		`  shoal devices
   shoal devices --json
   shoal devices rename phone old-phone`,
-		newDevicesList(a), newDevicesRename(a), newDevicesRevoke(a))
+		newDevicesList(a), newDevicesRename(a), newDevicesRevoke(a), newDevicesAddVault(a))
 	cmd.Long = "Without a command it lists the devices of the mesh, this one too, and who asks to be admitted."
 	cmd.RunE = a.asking(a.listDevices)
 	return cmd

@@ -109,6 +109,16 @@ func mayHave(name string) cobra.PositionalArgs {
 	}
 }
 
+// mayHaveTwo asks for at most two arguments, none of them empty.
+func mayHaveTwo(names string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 2 {
+			return control.Errorf(control.CodeUsage, "%s takes at most %s", cmd.CommandPath(), names)
+		}
+		return noEmpty(cmd, args)
+	}
+}
+
 func noEmpty(cmd *cobra.Command, args []string) error {
 	for _, arg := range args {
 		if arg == "" {

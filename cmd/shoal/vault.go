@@ -25,12 +25,13 @@ func newVault(a *app) *cobra.Command {
 		Use:   "vault",
 		Short: "Run an always-on vault: it keeps ciphertext, and can read nothing of it",
 		Long: `Runs a vault until Ctrl-C or "shoal stop". It keeps the journals and sealed blocks of
-a mesh, so that devices that are never on at the same time stay in sync, and a fire
+meshes, so that devices that are never on at the same time stay in sync, and a fire
 costs nothing. It has no keys: it sees sizes and times, no names and no contents.
 
-The first run joins a mesh with a ticket that "shoal invite --role vault" gives on an
-owner's device. --minimum-retention is how long superseded data is kept at least; it
-is fixed then.`,
+The first run may join a mesh with a ticket that "shoal invite --role vault" gives on an
+owner's device. More meshes come with "shoal vault tenants add" and "shoal vault invite";
+each listens on the next two ports after those of the one before. --minimum-retention is how
+long superseded data is kept at least; it is fixed for a mesh when it comes.`,
 		Example: `  shoal vault --data /srv/vault --join TICKET
   shoal vault --data /srv/vault --listen /ip4/0.0.0.0/tcp/4001
   shoal vault status --data /srv/vault`,
@@ -47,7 +48,7 @@ is fixed then.`,
 	cmd.Flags().StringVar(&f.join, "join", "", "`ticket` of the mesh to keep; - reads it from standard input")
 	cmd.Flags().DurationVar(&f.minimum, "minimum-retention", 24*time.Hour, "how long superseded data is kept at least; fixed by the first run")
 	cmd.PersistentFlags().StringVar(&f.data, "data", "", "`folder` of all that the vault keeps (default: the home)")
-	cmd.AddCommand(newVaultStatus(a, &f), newVaultTenants(a, &f), newVaultQuota(a, &f), newVaultScrub(a, &f))
+	cmd.AddCommand(newVaultStatus(a, &f), newVaultTenants(a, &f), newVaultQuota(a, &f), newVaultScrub(a, &f), newVaultInvite(a, &f))
 	return cmd
 }
 
@@ -89,7 +90,12 @@ func (a *app) runVault(ctx context.Context, c keeper.Config) error {
 
 func printVaultStarted(a *app, s control.Started) {
 	a.show(s, func() {
-		a.console.Printf("The vault runs.\n\n  %s\n", s.Device)
+		a.console.Printf("The vault runs.\n\n")
+		if s.Device == "" {
+			a.console.Printf("  It keeps no mesh yet. Bring one here with \"shoal vault tenants add TICKET\" or \"shoal vault invite\".\n")
+		} else {
+			a.console.Printf("  %s\n", s.Device)
+		}
 		for _, addr := range s.Addresses {
 			a.console.Printf("  %s\n", addr)
 		}

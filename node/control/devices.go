@@ -14,6 +14,9 @@ type Devices interface {
 	RenameDevice(ctx context.Context, id shoal.DeviceID, name string) error
 	// RevokeDevice puts a device out of the mesh for ever. CodeRefused when this device may not.
 	RevokeDevice(ctx context.Context, id shoal.DeviceID) error
+	// AddVault hands the mesh to a vault that waits for one, with a ticket of its operator. CodeRefused when this device may not, or the
+	// vault does not take it.
+	AddVault(ctx context.Context, ticket string) (VaultAdded, error)
 }
 
 // Device is one device of the mesh, as listed.

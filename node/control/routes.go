@@ -40,6 +40,7 @@ var routes = []route{
 	{"GET /v1/devices", getDevices},
 	{"POST /v1/devices/{name}/rename", postRename},
 	{"POST /v1/devices/{name}/revoke", postRevoke},
+	{"POST /v1/vaults", postVault},
 	{"POST /v1/invites", postInvite},
 	{"GET /v1/requests", getRequests},
 	{"POST /v1/requests/{device}/approve", guestAction(Pairing.Approve)},

@@ -18,19 +18,33 @@ type VaultBackend interface {
 	SetVault(ctx context.Context, change VaultChange) error
 	// ScrubVault has everything that is kept read again, soon.
 	ScrubVault(ctx context.Context) error
+	// AddTenant joins one more mesh with a ticket of an owner's device, and returns when it is in it.
+	AddTenant(ctx context.Context, spec TenantSpec) (VaultTenant, error)
+	// InviteTenant makes a ticket with which an owner of any mesh brings it here.
+	InviteTenant(ctx context.Context, spec TenantInvite) (Invite, error)
+	// RemoveTenant ends the keeping of a mesh.
+	RemoveTenant(ctx context.Context, spec TenantRemoval) (TenantRemoved, error)
 }
 
 // Vault is the answer of GET /v1/vault.
 type Vault struct {
 	Device    Self          `json:"device"`
-	Addresses []string      `json:"addresses"`
+	Addresses []string      `json:"addresses"` // of all tenants
+	Entries   []string      `json:"dht"`       // ways into the hash table that this vault serves, for --bootstrap
+	Used      int64         `json:"used_bytes"`
+	Quota     int64         `json:"quota_bytes"` // of all tenants together; 0: none
 	Tenants   []VaultTenant `json:"tenants"`
 }
 
 // VaultTenant is one mesh that a vault keeps.
 type VaultTenant struct {
-	Mesh      string         `json:"mesh"`
-	State     string         `json:"state"` // ok, pulling, quota, disk
+	Mesh      string         `json:"mesh"`  // empty: not known, it could not be opened
+	State     string         `json:"state"` // ok, pulling, quota, disk; failed: it does not run; moved: it was exported
+	Problem   string         `json:"problem"`
+	Data      Path           `json:"data"`
+	Device    string         `json:"device"` // the vault as the devices of this mesh know it
+	Addresses []string       `json:"addresses"`
+	Entries   []string       `json:"dht"`
 	Used      int64          `json:"used_bytes"`
 	Quota     int64          `json:"quota_bytes"`         // 0: none
 	Retention int64          `json:"retention_s"`         // that counts now
@@ -71,14 +85,19 @@ type VaultScrub struct {
 
 // VaultChange is the body of POST /v1/vault. What is absent stays.
 type VaultChange struct {
-	Quota     *int64 `json:"quota_bytes,omitempty"`
-	Retention *int64 `json:"retention_s,omitempty"`
+	Tenant     string `json:"tenant,omitempty"` // whose; empty: of the only one
+	Quota      *int64 `json:"quota_bytes,omitempty"`
+	Retention  *int64 `json:"retention_s,omitempty"`
+	WholeQuota *int64 `json:"whole_quota_bytes,omitempty"` // of all tenants together
 }
 
 // Validate refuses what makes no sense for any vault.
 func (c *VaultChange) Validate() error {
 	if c.Quota != nil && *c.Quota < 0 {
 		return Errorf(CodeUsage, "a quota of %d bytes", *c.Quota)
+	}
+	if c.WholeQuota != nil && *c.WholeQuota < 0 {
+		return Errorf(CodeUsage, "a quota of %d bytes", *c.WholeQuota)
 	}
 	if c.Retention != nil && (*c.Retention <= 0 || *c.Retention > int64(200*365*24*time.Hour/time.Second)) {
 		return Errorf(CodeUsage, "a retention of %d seconds", *c.Retention)
@@ -100,6 +119,27 @@ var vaultRoutes = []route{
 		return nil, s.vault.SetVault(r.Context(), body)
 	}},
 	{"POST /v1/vault/scrub", func(s *Server, r *http.Request) (any, error) { return nil, s.vault.ScrubVault(r.Context()) }},
+	{"POST /v1/vault/tenants", func(s *Server, r *http.Request) (any, error) {
+		var body TenantSpec
+		if err := decode(r, &body); err != nil {
+			return nil, err
+		}
+		return s.vault.AddTenant(r.Context(), body)
+	}},
+	{"POST /v1/vault/invite", func(s *Server, r *http.Request) (any, error) {
+		var body tenantInviteRequest
+		if err := decode(r, &body); err != nil {
+			return nil, err
+		}
+		return s.vault.InviteTenant(r.Context(), TenantInvite{Quota: body.Quota, Expires: time.Duration(body.Expires)})
+	}},
+	{"POST /v1/vault/remove", func(s *Server, r *http.Request) (any, error) {
+		var body TenantRemoval
+		if err := decode(r, &body); err != nil {
+			return nil, err
+		}
+		return s.vault.RemoveTenant(r.Context(), body)
+	}},
 }
 
 // NewVaultServer makes the server of a vault, which has no folders on a disk. It starts nothing.

@@ -9,31 +9,51 @@ import (
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/index"
+	"github.com/shoalmesh/shoal/mesh"
 	"github.com/shoalmesh/shoal/node/control"
+	"github.com/shoalmesh/shoal/node/eventlog"
 	"github.com/shoalmesh/shoal/p2p"
 	"github.com/shoalmesh/shoal/vault"
 )
 
 // Stop implements control.Daemon.
-func (k *keeper) Stop(context.Context) error {
-	k.stop()
+func (p *process) Stop(context.Context) error {
+	p.stop()
 	return nil
 }
 
 // Wait implements control.Daemon; its route is not served.
-func (k *keeper) Wait(context.Context, control.WaitSpec) ([]control.Owed, error) {
+func (p *process) Wait(context.Context, control.WaitSpec) ([]control.Owed, error) {
 	return nil, control.Errorf(control.CodeUsage, "a vault has no folder to wait for: ask on a device")
 }
 
-// Status implements control.Daemon: what a vault has in common with devices. It has no folders on a disk.
-func (k *keeper) Status(context.Context) (control.Status, error) {
-	self := k.id.Device()
-	state := k.roster.State()
-	me, _ := state.Device(self)
+// Status implements control.Daemon: what a vault has in common with devices. It has no folders on a disk. The device is that of the first tenant;
+// devices and problems are those of all.
+func (p *process) Status(context.Context) (control.Status, error) {
+	st := p.started()
 	s := control.Status{
-		Device: control.Self{ID: self.String(), Name: k.name(self), Role: me.Role.String()}, Addresses: k.host.Addrs(),
+		Device: control.Self{ID: st.Device, Name: st.Name, Role: mesh.RoleVault.String()}, Addresses: st.Addresses,
 		Folders: []control.FolderStatus{}, Devices: []control.DeviceStatus{}, Problems: []control.Problem{},
 	}
+	for _, t := range p.all() {
+		if k := t.running.Load(); k != nil {
+			if err := k.addStatus(&s); err != nil {
+				return s, err
+			}
+			continue
+		}
+		if err := t.failed.Load(); err != nil {
+			s.Problems = append(s.Problems, control.Problem{Kind: "tenant", Message: "Tenant " + t.name() + " does not run: " + (*err).Error(), Since: p.began})
+		}
+	}
+	slices.SortFunc(s.Devices, func(a, b control.DeviceStatus) int { return strings.Compare(a.ID, b.ID) })
+	return s, nil
+}
+
+// addStatus adds a tenant's devices and problems to the status of the vault.
+func (k *keeper) addStatus(s *control.Status) error {
+	self := k.id.Device()
+	state := k.roster.State()
 	connected := map[shoal.DeviceID]p2p.Peer{}
 	for _, p := range k.host.Peers() {
 		connected[p.Device] = p
@@ -48,18 +68,17 @@ func (k *keeper) Status(context.Context) (control.Status, error) {
 		}
 		s.Devices = append(s.Devices, ds)
 	}
-	slices.SortFunc(s.Devices, func(a, b control.DeviceStatus) int { return strings.Compare(a.ID, b.ID) })
 	r, err := k.tenant.Report()
 	if err != nil {
-		return s, err
+		return err
 	}
 	if r.Trouble != index.TroubleNone {
 		s.Problems = append(s.Problems, control.Problem{Kind: troubleKind(r.Trouble), Message: "Nothing more is taken in: " + troubleText(r.Trouble), Since: time.Now()})
 	}
-	if me.Revoked {
+	if me, _ := state.Device(self); me.Revoked {
 		s.Problems = append(s.Problems, control.Problem{Kind: "revoked", Message: "This vault was revoked. What it keeps stays; nothing is exchanged any more.", Since: time.Now()})
 	}
-	return s, nil
+	return nil
 }
 
 func troubleKind(t index.Trouble) string {
@@ -77,16 +96,45 @@ func troubleText(t index.Trouble) string {
 }
 
 // Vault implements control.VaultBackend.
-func (k *keeper) Vault(context.Context) (control.Vault, error) {
-	self := k.id.Device()
-	me, _ := k.roster.State().Device(self)
-	v := control.Vault{Device: control.Self{ID: self.String(), Name: k.name(self), Role: me.Role.String()}, Addresses: k.host.Addrs()}
+func (p *process) Vault(context.Context) (control.Vault, error) {
+	st := p.started()
+	v := control.Vault{
+		Device: control.Self{ID: st.Device, Name: st.Name, Role: mesh.RoleVault.String()}, Addresses: st.Addresses, Entries: []string{},
+		Quota: p.whole.limit.Load(), Used: p.used(), Tenants: []control.VaultTenant{},
+	}
+	for _, s := range p.all() {
+		t := p.tenantStatus(s)
+		v.Tenants = append(v.Tenants, t)
+		v.Entries = append(v.Entries, t.Entries...)
+	}
+	return v, nil
+}
+
+// tenantStatus tells how one tenant stands, also when it does not run.
+func (p *process) tenantStatus(s *slot) control.VaultTenant {
+	t := control.VaultTenant{State: "failed", Data: control.Path(s.place.dir), Folders: []control.VaultFolder{}, Devices: []control.VaultUploads{}, Addresses: []string{}, Entries: []string{}}
+	if m := s.mesh.Load(); m != nil {
+		t.Mesh = m.String()
+	}
+	if err := s.failed.Load(); err != nil {
+		t.Problem = (*err).Error()
+	}
+	if !s.place.note.Moved.IsZero() {
+		t.State = "moved"
+	}
+	k := s.running.Load()
+	if k == nil {
+		return t
+	}
 	r, err := k.tenant.Report()
 	if err != nil {
-		return v, err
+		t.Problem = err.Error()
+		return t
 	}
-	v.Tenants = []control.VaultTenant{tenantOf(&r)}
-	return v, nil
+	running := tenantOf(&r)
+	running.Data, running.Device, running.Addresses = t.Data, k.id.Device().String(), k.host.Addrs()
+	running.Entries = append(t.Entries, k.host.DHTEntry()...)
+	return running
 }
 
 // tenantOf says in the words of the API how a tenant stands.
@@ -126,7 +174,19 @@ func tenantOf(r *vault.Report) control.VaultTenant {
 func seconds(d time.Duration) int64 { return int64(d / time.Second) }
 
 // SetVault implements control.VaultBackend.
-func (k *keeper) SetVault(_ context.Context, c control.VaultChange) error {
+func (p *process) SetVault(_ context.Context, c control.VaultChange) error {
+	if c.WholeQuota != nil {
+		if err := p.whole.set(*c.WholeQuota); err != nil {
+			return err
+		}
+	}
+	if c.Quota == nil && c.Retention == nil {
+		return nil
+	}
+	k, err := p.running(c.Tenant)
+	if err != nil {
+		return err
+	}
 	if c.Retention != nil {
 		if err := k.tenant.SetRetention(time.Duration(*c.Retention) * time.Second); err != nil {
 			return control.Errorf(control.CodeUsage, "%w", err)
@@ -138,24 +198,40 @@ func (k *keeper) SetVault(_ context.Context, c control.VaultChange) error {
 	return nil
 }
 
+// running returns a tenant that a person names and that runs.
+func (p *process) running(name string) (*keeper, error) {
+	s, err := p.find(name)
+	if err != nil {
+		return nil, err
+	}
+	if k := s.running.Load(); k != nil {
+		return k, nil
+	}
+	return nil, control.Errorf(control.CodeFailed, "tenant %s does not run; `shoal vault status` says why", s.name())
+}
+
 // ScrubVault implements control.VaultBackend.
-func (k *keeper) ScrubVault(context.Context) error {
-	k.tenant.AskScrub()
+func (p *process) ScrubVault(context.Context) error {
+	for _, s := range p.all() {
+		if k := s.running.Load(); k != nil {
+			k.tenant.AskScrub()
+		}
+	}
 	return nil
 }
 
 // eventSource answers what happened.
-type eventSource struct{ k *keeper }
+type eventSource struct{ events *eventlog.Log }
 
-func (s eventSource) LastEvent() uint64 { return s.k.events.LastEvent() }
+func (s eventSource) LastEvent() uint64 { return s.events.LastEvent() }
 
 func (s eventSource) WatchEvents(ctx context.Context, since uint64, emit func(control.Event) error) error {
-	return s.k.events.WatchEvents(ctx, since, emit)
+	return s.events.WatchEvents(ctx, since, emit)
 }
 
 func (s eventSource) Log(_ context.Context, at *control.Location, limit int) ([]control.Event, error) {
 	if at != nil {
 		return nil, control.Errorf(control.CodeUsage, "a vault knows no paths")
 	}
-	return s.k.events.Find("", "", limit), nil
+	return s.events.Find("", "", limit), nil
 }

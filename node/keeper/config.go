@@ -27,6 +27,8 @@ type Config struct {
 	Ready    func(control.Started) // called once, when the vault runs
 	Progress func(string)          // tells in a line what is going on before Ready
 	Log      *slog.Logger
+
+	slot int // of a tenant
 }
 
 // Validate refuses what can't run.

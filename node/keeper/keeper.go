@@ -9,8 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"slices"
-	"sync"
-	"time"
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/block/packstore"
@@ -18,33 +16,35 @@ import (
 	"github.com/shoalmesh/shoal/index"
 	"github.com/shoalmesh/shoal/indexexchange"
 	"github.com/shoalmesh/shoal/mesh"
-	"github.com/shoalmesh/shoal/node/control"
 	"github.com/shoalmesh/shoal/node/durable"
 	"github.com/shoalmesh/shoal/node/eventlog"
+	"github.com/shoalmesh/shoal/node/parts"
+	"github.com/shoalmesh/shoal/node/reach"
 	"github.com/shoalmesh/shoal/node/rosterfile"
 	"github.com/shoalmesh/shoal/node/settings"
 	"github.com/shoalmesh/shoal/p2p"
 	"github.com/shoalmesh/shoal/vault"
 )
 
-// keeper is one running vault. What is set once is built by open, in the order of the fields, and closed in reverse.
+// keeper is one tenant that runs: the vault of one mesh, with a network, keys and a store of its own. What is set once is built by open, in
+// the order of the fields, and closed in reverse.
 type keeper struct {
-	cfg Config
-	log *slog.Logger
+	cfg  Config         // the process's, with this tenant's folder and addresses
+	room func(int) bool // what the whole process may still keep
+	log  *slog.Logger
 
-	home     *control.Home
 	id       *mesh.Identity
 	settings *settings.Store
-	events   *eventlog.Log
+	events   *eventlog.Log // of the process
 	roster   *rosterfile.Store
 	host     *p2p.Host
+	reach    *reach.Reach
 	db       *index.DB
 	packs    *packstore.Store
 	tenant   *vault.Tenant
 	blocks   *blockexchange.Exchange
 	exchange *indexexchange.Exchange
 
-	stop     context.CancelFunc
 	rosterCh chan struct{} // depth 1: the roster grew
 	joined   bool          // this run joined a mesh
 }
@@ -52,50 +52,21 @@ type keeper struct {
 // inFlight is how many bytes are asked for at once: a vault does not know how big blocks are, so each counts as the biggest.
 const inFlight = 64 << 20
 
-// Run joins a mesh if this data folder is new, then runs the vault until ctx ends or it is told to stop. Errors that a person can do something
-// about are *control.Error.
-func Run(ctx context.Context, c Config) (err error) {
-	c = c.withDefaults()
-	if err := c.Validate(); err != nil {
-		return control.Errorf(control.CodeUsage, "%w", err)
-	}
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	k := &keeper{cfg: c, log: c.Log, stop: stop, rosterCh: make(chan struct{}, 1)}
-	defer func() { err = errors.Join(err, k.close()) }()
-	if err := k.open(ctx); err != nil {
-		return err
-	}
-	return k.run(ctx)
-}
-
 // open builds everything that does not run yet.
 func (k *keeper) open(ctx context.Context) (err error) {
-	if k.home, err = control.OpenHome(k.cfg.Data); err != nil {
-		return err
-	}
 	if k.id, err = k.loadIdentity(); err != nil {
 		return err
 	}
 	if k.settings, err = settings.Open(k.cfg.file(settingsFile)); err != nil {
 		return err
 	}
-	if k.events, err = eventlog.Open(k.cfg.file(eventsFile), time.Now); err != nil {
-		return err
-	}
 	if k.roster, err = rosterfile.Open(k.cfg.file(rosterFile), k.id, nil); err != nil {
 		return err
 	}
-	table, err := k.hashTable()
-	if err != nil {
-		return err
-	}
-	if k.host, err = p2p.New(p2p.Config{
-		Identity: k.id, Listen: k.cfg.Listen, MDNS: !k.cfg.NoMDNS, PortMap: true, DHT: table, Log: k.log, Gate: k.knows,
-		Relay: true, RelayBetween: func(a, b shoal.DeviceID) bool { return k.trusts(a) && k.trusts(b) },
-	}); err != nil {
+	if err := k.openHost(); err != nil {
 		return fmt.Errorf("start the network: %w", err)
 	}
+	k.reach = &reach.Reach{Self: k.id.Device(), Host: k.host, Roster: k.roster.State, Settings: k.settings, Bootstrap: k.cfg.Bootstrap}
 	if err := k.enter(ctx); err != nil {
 		return err
 	}
@@ -104,6 +75,24 @@ func (k *keeper) open(ctx context.Context) (err error) {
 	}
 	k.openExchanges()
 	return nil
+}
+
+// openHost binds the ports. If those that the tenant should have are taken, any will do: its members find it again.
+func (k *keeper) openHost() error {
+	table, err := k.hashTable()
+	if err != nil {
+		return err
+	}
+	c := p2p.Config{
+		Identity: k.id, Listen: k.cfg.Listen, MDNS: !k.cfg.NoMDNS, PortMap: true, DHT: table, Log: k.log, Gate: k.knows,
+		Relay: true, RelayBetween: func(a, b shoal.DeviceID) bool { return k.trusts(a) && k.trusts(b) },
+	}
+	if k.host, err = p2p.New(c); err != nil && k.cfg.slot > 0 && c.Listen != nil {
+		k.log.Warn("the tenant's ports are taken; it listens on others", "err", err)
+		c.Listen = anyPort(c.Listen)
+		k.host, err = p2p.New(c)
+	}
+	return err
 }
 
 // hashTable says how the vault serves the table in which members find each other. It has no keys, so it leaves no record there and looks for nobody.
@@ -157,7 +146,7 @@ func (k *keeper) openTenant(ctx context.Context) (err error) {
 	}
 	k.tenant, err = vault.New(vault.Config{
 		Mesh: k.roster.State().Mesh(), Identity: k.id, Roster: k.roster.State, DB: k.db, Packs: k.packs, Settings: vs, Log: k.log,
-		Fetcher: func() vault.Fetcher { return k.blocks },
+		Fetcher: func() vault.Fetcher { return k.blocks }, Room: k.room,
 		Changed: func(f shoal.FolderID) {
 			if k.exchange != nil {
 				k.exchange.Notify(f)
@@ -190,31 +179,20 @@ func (k *keeper) openExchanges() {
 	})
 }
 
-// run starts everything, says that it is ready, and waits for the end.
+// run runs everything until ctx ends, or something can't go on.
 func (k *keeper) run(ctx context.Context) error {
-	listener, err := k.home.Listen()
-	if err != nil {
-		return err
-	}
-	server, err := control.NewVaultServer(k, eventSource{k}, k, k.log)
-	if err != nil {
-		return err
-	}
 	k.host.SetMesh(k.roster.State().Mesh())
 	k.host.ServeRecovery(rosterfile.RecoveryDoor{Store: k.roster, Grew: k.rosterGrew})
 	k.host.SetRendezvous(p2p.Rendezvous{})
-	g := newGroup(ctx)
-	g.run("network", k.host.Run)
-	g.run("block exchange", k.blocks.Run)
-	g.run("index exchange", k.exchange.Run)
-	g.run("links", k.followLinks)
-	g.run("roster", k.followRoster)
-	g.run("tenant", k.tenant.Run)
-	g.run("control", func(ctx context.Context) error { return server.Serve(ctx, listener) })
-	k.setMembers()
-	k.events.Add(control.Event{Kind: control.EventStarted, Message: "The vault runs."})
-	k.cfg.Ready(control.Started{Device: k.id.Device().String(), Name: k.name(k.id.Device()), Addresses: k.host.Addrs(), Joined: k.joined})
-	err = g.wait()
+	g := parts.New(ctx)
+	g.Run("network", k.host.Run)
+	g.Run("block exchange", k.blocks.Run)
+	g.Run("index exchange", k.exchange.Run)
+	g.Run("links", k.followLinks)
+	g.Run("roster", k.followRoster)
+	g.Run("tenant", k.tenant.Run)
+	k.reach.SetMembers()
+	err := g.Wait()
 	k.rememberAddresses()
 	return err
 }
@@ -234,46 +212,5 @@ func (k *keeper) close() error {
 	if k.roster != nil {
 		errs = append(errs, k.roster.Close())
 	}
-	if k.events != nil {
-		errs = append(errs, k.events.Close())
-	}
-	if k.home != nil {
-		errs = append(errs, k.home.Close())
-	}
 	return errors.Join(errs...)
-}
-
-// group runs the long-lived parts. When one ends with an error, all are told to end; wait returns when they have.
-type group struct {
-	ctx    context.Context
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
-
-	mu   sync.Mutex
-	errs []error // guarded by mu
-}
-
-func newGroup(ctx context.Context) *group {
-	g := &group{}
-	g.ctx, g.cancel = context.WithCancel(ctx)
-	return g
-}
-
-func (g *group) run(name string, fn func(ctx context.Context) error) {
-	g.wg.Go(func() {
-		err := fn(g.ctx)
-		if err == nil || errors.Is(err, context.Canceled) && g.ctx.Err() != nil {
-			return
-		}
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.errs = append(g.errs, fmt.Errorf("%s: %w", name, err))
-		g.cancel()
-	})
-}
-
-func (g *group) wait() error {
-	g.wg.Wait()
-	g.cancel()
-	return errors.Join(g.errs...)
 }

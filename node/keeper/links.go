@@ -4,9 +4,7 @@ import (
 	"context"
 
 	"github.com/shoalmesh/shoal"
-	"github.com/shoalmesh/shoal/blockexchange"
 	"github.com/shoalmesh/shoal/mesh"
-	"github.com/shoalmesh/shoal/node/settings"
 	"github.com/shoalmesh/shoal/p2p"
 )
 
@@ -57,62 +55,15 @@ func (k *keeper) linkChanged(e p2p.Event) {
 		return
 	}
 	if k.trusts(e.Device) {
-		k.blocks.PeerUp(e.Device, k.cost(e.Device))
+		k.blocks.PeerUp(e.Device, k.reach.Cost(e.Device))
 		k.rememberAddresses()
 	}
 	k.exchange.PeerUp(e.Device)
 }
 
-func (k *keeper) cost(dev shoal.DeviceID) blockexchange.Cost {
-	for _, p := range k.host.Peers() {
-		if p.Device != dev {
-			continue
-		}
-		switch p.Transport {
-		case p2p.TransportLAN:
-			return blockexchange.CostLAN
-		case p2p.TransportDirect:
-			return blockexchange.CostDirect
-		}
-	}
-	return blockexchange.CostRelay
-}
-
-// setMembers tells the network whom to stay connected with, and where they were last seen.
-func (k *keeper) setMembers() {
-	known := k.settings.Get().Addresses
-	members := map[shoal.DeviceID][]string{}
-	for _, d := range k.roster.State().Devices() {
-		if d.ID == k.id.Device() || d.Revoked && d.Role != mesh.RoleOwner {
-			continue
-		}
-		addrs := append(k.host.KnownAddrs(d.ID), known[d.ID.String()]...)
-		members[d.ID] = append(addrs, k.cfg.Bootstrap...)
-	}
-	k.host.SetMembers(members)
-}
-
 // rememberAddresses saves where the others were seen, for the next start.
 func (k *keeper) rememberAddresses() {
-	seen := map[string][]string{}
-	for _, d := range k.roster.State().Devices() {
-		if a := k.host.KnownAddrs(d.ID); len(a) > 0 && !d.Revoked && d.ID != k.id.Device() {
-			seen[d.ID.String()] = a
-		}
-	}
-	entries := k.host.DHTEntries()
-	if len(seen) == 0 && len(entries) == 0 {
-		return
-	}
-	err := k.settings.Update(func(s *settings.Settings) {
-		if len(entries) > 0 {
-			s.Entries = entries
-		}
-		for dev, a := range seen {
-			s.Addresses[dev] = a
-		}
-	})
-	if err != nil {
+	if err := k.reach.Remember(); err != nil {
 		k.log.Warn("save addresses", "err", err)
 	}
 }
@@ -133,7 +84,7 @@ func (k *keeper) followRoster(ctx context.Context) error {
 			return err
 		}
 		k.exchange.NotifyRoster()
-		k.setMembers()
+		k.reach.SetMembers()
 		for _, d := range k.roster.State().Devices() {
 			now := k.trusts(d.ID)
 			if was, known := trusted[d.ID]; known && was != now {

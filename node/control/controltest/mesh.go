@@ -68,6 +68,16 @@ func (d *Device) RevokeDevice(_ context.Context, id shoal.DeviceID) error {
 	return nil
 }
 
+// AddVault implements control.Devices.
+func (d *Device) AddVault(_ context.Context, ticket string) (control.VaultAdded, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.called("AddVault", ticket); err != nil {
+		return control.VaultAdded{}, err
+	}
+	return control.VaultAdded{Device: DeviceID(3), Name: "vera"}, nil
+}
+
 // name finds the name of a device. mu is held.
 func (d *Device) name(id shoal.DeviceID) string {
 	for _, other := range d.status.Devices {

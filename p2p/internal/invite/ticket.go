@@ -65,6 +65,12 @@ type Ticket struct {
 	Secret Secret // never to be shown or logged
 }
 
+// Vacancy is the mesh that the ticket of a vault names which keeps none yet and waits for one: its own ID, which is no hash of any genesis.
+func Vacancy(vault shoal.DeviceID) shoal.MeshID { return shoal.MeshID(vault) }
+
+// Vacant tells that the ticket leads to a vault that waits for a mesh, and into none.
+func (t Ticket) Vacant() bool { return t.Mesh == Vacancy(t.Inviter) }
+
 // Validate states the ranges.
 func (t Ticket) Validate() error {
 	if t.Inviter.Validate() != nil || t.Mesh == (shoal.MeshID{}) || t.Role.Validate() != nil || t.Expires.Unix() <= 0 {

@@ -55,14 +55,24 @@ func table(t testing.TB, size int) []*second {
 		}
 		all = append(all, s)
 	}
-	late := time.Now().Add(time.Minute)
-	for size > 1 && all[0].dht.RoutingTable().Size() == 0 { // it learns of the others when they have introduced themselves
-		if time.Now().After(late) {
-			t.Fatal("the first host knows nobody")
-		}
-		time.Sleep(5 * time.Millisecond)
+	if size > 1 { // the first learns of the others when they have introduced themselves
+		within(t, time.Minute, "the first host knows somebody", func() bool { return all[0].dht.RoutingTable().Size() > 0 })
 	}
 	return all
+}
+
+// within waits until cond holds, and fails when that takes longer than d.
+func within(t testing.TB, d time.Duration, what string, cond func() bool) {
+	t.Helper()
+	tick, late := time.NewTicker(5*time.Millisecond), time.After(d)
+	defer tick.Stop()
+	for !cond() {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("waited in vain until %s", what)
+		}
+	}
 }
 
 // party is a device of a mesh with a secret, that enters through the first host of a table.
