@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// kept is what `vault tenants --json` says of one tenant.
-type kept struct {
+// tenant is what `vault tenants --json` says of one tenant.
+type tenant struct {
 	Mesh, State, Problem, Data, Device string
 	Addresses, DHT                     []string
 	Used                               int64 `json:"used_bytes"`
@@ -21,15 +21,15 @@ type kept struct {
 	Folders                            []struct{ Blocks, Lacking int64 }
 }
 
-func (d *device) tenants(t *testing.T) []kept {
+func (d *device) tenants(t *testing.T) []tenant {
 	t.Helper()
-	var out []kept
+	var out []tenant
 	d.read(t, &out, "vault", "tenants", "--json", "--data", d.Home)
 	return out
 }
 
 // tenantOf returns the tenant that keeps the mesh of an owner.
-func (d *device) tenantOf(t *testing.T, owner *device) kept {
+func (d *device) tenantOf(t *testing.T, owner *device) tenant {
 	t.Helper()
 	for _, p := range owner.status(t).Devices {
 		for _, x := range d.tenants(t) {
@@ -39,7 +39,7 @@ func (d *device) tenantOf(t *testing.T, owner *device) kept {
 		}
 	}
 	t.Fatalf("no tenant is of %s", owner.Name)
-	return kept{}
+	return tenant{}
 }
 
 // read runs a command and decodes the JSON that it prints.
@@ -112,7 +112,7 @@ func TestOneVaultKeepsManyMeshes(t *testing.T) {
 }
 
 // keptApart checks that what one tenant's folder says of a mesh is in no other's.
-func keptApart(t *testing.T, owners []*device, list []kept) {
+func keptApart(t *testing.T, owners []*device, list []tenant) {
 	t.Helper()
 	for i, x := range list {
 		for j, y := range list {
@@ -136,7 +136,7 @@ func keptApart(t *testing.T, owners []*device, list []kept) {
 // theRemovedIsGone ends the keeping of one mesh, with and without its data; the others go on.
 func theRemovedIsGone(t *testing.T, v *device, owners []*device) {
 	t.Helper()
-	list := make([]kept, len(owners))
+	list := make([]tenant, len(owners))
 	for i, d := range owners {
 		list[i] = v.tenantOf(t, d)
 	}
