@@ -144,16 +144,22 @@ func (x *Exchange) converse(ctx context.Context, l *link, s p2p.Stream) error {
 	return errors.Join(err, s.Reset())
 }
 
-// request puts wants in the outbox. Called with Exchange.mu held, as are the next three.
-func (c *conn) request(wants []Want) {
+// request puts wants in the outbox; with bare set, of bareOf them. Called with Exchange.mu held, as are the next three.
+func (c *conn) request(wants []Want, bare bool) {
 	for _, w := range wants {
 		c.last++
 		c.open[c.last] = w
 		c.byKey[w.Key()] = c.last
+		if bare {
+			w = bareOf(w)
+		}
 		c.outbox.questions = append(c.outbox.questions, question{number: c.last, want: w})
 	}
 	c.poke()
 }
+
+// bareOf is what a vault is told of a want: it has no use for more, and must not learn how big a block is without its padding, nor where it is in a file.
+func bareOf(w Want) Want { return Want{Folder: w.Folder, Block: w.Block, Epoch: w.Epoch} }
 
 func (c *conn) cancel(keys []Key) {
 	for _, k := range keys {

@@ -190,7 +190,7 @@ func (x *Exchange) stepLocked(ev Event) {
 		switch a := a.(type) {
 		case Request:
 			if l := x.links[a.Peer]; l != nil && l.conn != nil {
-				l.conn.request(a.Wants)
+				l.conn.request(a.Wants, x.cfg.Keeper == nil && x.cfg.IsKeeper(a.Peer))
 			}
 		case Cancel:
 			if l := x.links[a.Peer]; l != nil && l.conn != nil {

@@ -19,11 +19,15 @@ type memoryKeeper struct {
 	mu      sync.Mutex
 	copies  map[block.ID][][]byte // guarded by mu
 	doubted int                   // guarded by mu
+	hinted  int                   // guarded by mu; requests that told where in a file the block is, or how big
 }
 
 func (k *memoryKeeper) Sealed(_ context.Context, w Want, not func([32]byte) bool) ([]byte, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if w.Hint != (Hint{}) || w.Size != 0 {
+		k.hinted++
+	}
 	for _, c := range k.copies[w.Block] {
 		if !not(block.SealedHash(c)) {
 			return append([]byte(nil), c...), nil
@@ -196,5 +200,25 @@ func TestOnlyTheCopiesOfVaultsAreProved(t *testing.T) {
 		if given.is(given.proved, w.Block) || opened.is(opened.proved, w.Block) {
 			t.Errorf("block %s is proved", w.Block.Short())
 		}
+	}
+}
+
+// Where a block is in a file is sealed from vaults, and its size is padded; whoever asks one for it does not tell either.
+func TestAVaultIsNotToldSizesNorPlacesOfBlocks(t *testing.T) {
+	b := newBench(t)
+	blocks, wants := b.blocks(40, 5000)
+	k := &memoryKeeper{copies: map[block.ID][][]byte{}}
+	for _, w := range wants {
+		k.copies[w.Block] = [][]byte{b.sealed(w, blocks[w.Block])}
+	}
+	b.with(1, Config{Keeper: k})
+	x := b.with(2, Config{Source: newMemorySource()})
+	must(t, x.Probe(t.Context(), device(1), wants[:5], func(_ Want, err error) error { return err }))
+	x.PeerUp(device(1), CostLAN)
+	got, err := collect(t.Context(), x, wants)
+	must(t, err)
+	equalBlocks(t, got, blocks)
+	if k.hinted > 0 {
+		t.Errorf("%d requests said more than which block", k.hinted)
 	}
 }

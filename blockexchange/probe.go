@@ -94,7 +94,7 @@ func (p *prober) get(w Want) ([]byte, error) {
 		return nil, err
 	}
 	p.last++
-	if err := p2p.WriteFrame(p.stream, encodeFetcher(fetcherMessage{questions: []question{{number: p.last, want: w}}})); err != nil {
+	if err := p2p.WriteFrame(p.stream, encodeFetcher(fetcherMessage{questions: []question{{number: p.last, want: bareOf(w)}}})); err != nil {
 		return nil, err
 	}
 	for {

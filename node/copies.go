@@ -18,10 +18,15 @@ const proofStep = 5000
 // copies counts who holds every block of a folder, this device included if it does. Devices sign for their own disks. Of vaults, which can't open what they
 // keep, proved counts those whose copies are known to be good, claimed also those that only say so.
 func (n *Node) copies(tx *index.Tx, selfComplete bool) (proved, claimed int, err error) {
+	proved, claimed, err = copiesOfAll(tx, n.others())
 	if selfComplete {
-		proved, claimed = 1, 1
+		proved, claimed = proved+1, claimed+1
 	}
-	for _, d := range n.others() {
+	return proved, claimed, err
+}
+
+func copiesOfAll(tx *index.Tx, others []mesh.Device) (proved, claimed int, err error) {
+	for _, d := range others {
 		if owed := behind(tx, d.ID); owed != nil {
 			continue
 		}
@@ -50,34 +55,38 @@ func (n *Node) Copies(ctx context.Context, id shoal.FolderID, b block.EpochRef) 
 		return 0, 0, err
 	}
 	err = f.index.View(func(tx *index.Tx) error {
-		if proved, claimed, err = n.copies(tx, false); err != nil {
-			return err
+		proved, claimed, err = copiesOfOne(tx, n.others(), b)
+		return err
+	})
+	return proved, claimed, err
+}
+
+// copiesOfOne is copiesOfAll for one block, which may be proved to be where not all are.
+func copiesOfOne(tx *index.Tx, others []mesh.Device, b block.EpochRef) (proved, claimed int, err error) {
+	spoiled, err := tx.SpoiledCopies(1 << 30)
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, d := range others {
+		if behind(tx, d.ID) != nil {
+			continue
 		}
-		spoiled, err := tx.SpoiledCopies(maxSpoiledShown)
-		if err != nil {
-			return err
-		}
-		for _, d := range n.others() { // one block may be proved where not all are
-			if d.Role != mesh.RoleVault || behind(tx, d.ID) != nil || !tx.ProvedAt(d.ID, b) {
-				continue
+		claimed++
+		good := true
+		if d.Role == mesh.RoleVault {
+			if good, err = tx.Proved(d.ID); err != nil {
+				return 0, 0, err
 			}
-			if all, err := tx.Proved(d.ID); err != nil || all {
-				if err != nil {
-					return err
-				}
-				continue
-			}
-			good := true
+			good = good || tx.ProvedAt(d.ID, b)
 			for _, s := range spoiled {
 				good = good && (s.Vault != d.ID || s.Block != b)
 			}
-			if good {
-				proved++
-			}
 		}
-		return nil
-	})
-	return proved, claimed, err
+		if good {
+			proved++
+		}
+	}
+	return proved, claimed, nil
 }
 
 // settleProofs writes down what was found out about copies in a folder, and moves on how far all are proved. It tells whether there is more to look at

@@ -201,6 +201,7 @@ func (n *Node) lookAtVaults(ctx context.Context) (unsettled bool, err error) {
 		}
 	}
 	n.vaults.forget(vaults)
+	n.vaults.forgetFound(func(f shoal.FolderID) bool { return n.folder(f) != nil })
 	if len(vaults) > 0 && time.Since(n.vaults.swept) > sweepProofs {
 		n.vaults.swept = time.Now()
 		errs = append(errs, n.sweepProofs(ctx))
@@ -269,6 +270,21 @@ func (v *vaultWatch) forget(vaults []mesh.Device) {
 		if !slices.ContainsFunc(vaults, func(d mesh.Device) bool { return d.ID == key.vault }) {
 			delete(v.lapses, key)
 		}
+	}
+}
+
+// forgetFound drops what was found in folders that are not kept here any more.
+func (v *vaultWatch) forgetFound(kept func(shoal.FolderID) bool) {
+	v.mu.Lock()
+	var gone []shoal.FolderID
+	for f := range v.found {
+		if !kept(f) {
+			gone = append(gone, f)
+		}
+	}
+	v.mu.Unlock()
+	for _, f := range gone {
+		v.take(f)
 	}
 }
 
