@@ -115,7 +115,7 @@ func TestAVaultOfAMillionBlocksStartsAtOnceInLittleMemory(t *testing.T) {
 		if f := s.Folders[0]; f.Blocks != int64(blocks) || f.Lacking != 0 || s.State != "ok" {
 			t.Fatalf("%s: %+v", how, s)
 		}
-		fits(t, how, v.most(t, after(choose(2*time.Second, 30*time.Second))))
+		fits(t, how, v.most(t, after(choose(time.Second, 30*time.Second))))
 		if how == "the first start" {
 			check(t, v.Kill())
 		} else if how == "after a kill" {
