@@ -114,7 +114,7 @@ func TestNothingThatAVaultAcknowledgedIsMissingAfterAKill(t *testing.T) {
 	}
 	t.Logf("kills of -kill-seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	rounds, files := choose(5, 30), choose(400, 5000)
+	rounds, files := choose(4, 30), choose(320, 5000)
 	if *kills > 0 {
 		rounds = *kills
 	}
@@ -122,7 +122,7 @@ func TestNothingThatAVaultAcknowledgedIsMissingAfterAKill(t *testing.T) {
 	w := newWitness(t, a, v)
 	for round := range rounds {
 		many(a.at(t), round, files/rounds)
-		w.watch(time.Duration(random.Int64N(int64(choose(1500*time.Millisecond, 4*time.Second)))))
+		w.watch(time.Duration(random.Int64N(int64(choose(time.Second, 4*time.Second)))))
 		check(t, v.Kill())
 		w.hold(fmt.Sprintf("kill %d", round))
 		check(t, v.Start())

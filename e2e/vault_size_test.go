@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"testing"
 	"time"
 
@@ -67,6 +68,24 @@ func (d *device) began(t *testing.T) time.Duration {
 	return time.Since(start)
 }
 
+// soon holds that something took at most startLimit. Where much else runs on the machine the time says nothing, and is only told.
+func soon(t *testing.T, what string, took time.Duration) {
+	t.Helper()
+	if took <= startLimit {
+		return
+	}
+	raw, err := os.ReadFile("/proc/loadavg")
+	check(t, err)
+	var load float64
+	_, err = fmt.Sscan(string(raw), &load)
+	check(t, err)
+	if load > 2*float64(runtime.NumCPU()) {
+		t.Logf("%s took %v, on a machine with a load of %.1f", what, took, load)
+		return
+	}
+	t.Errorf("%s took %v, more than %v", what, took, startLimit)
+}
+
 // most watches the memory of a vault until something is over, and returns the most that it had.
 func (d *device) most(t *testing.T, over func() error) (most int64) {
 	t.Helper()
@@ -108,14 +127,12 @@ func TestAVaultOfAMillionBlocksStartsAtOnceInLittleMemory(t *testing.T) {
 		used, err := lab.CPU(v.PID())
 		check(t, err)
 		t.Logf("%s: ready after %v, of which it computed for %v", how, took.Round(10*time.Millisecond), used.Round(10*time.Millisecond))
-		if took > startLimit {
-			t.Errorf("%s took %v, more than %v", how, took, startLimit)
-		}
+		soon(t, how, took)
 		s := v.vault(t).Tenants[0]
 		if f := s.Folders[0]; f.Blocks != int64(blocks) || f.Lacking != 0 || s.State != "ok" {
 			t.Fatalf("%s: %+v", how, s)
 		}
-		fits(t, how, v.most(t, after(choose(2*time.Second, 30*time.Second))))
+		fits(t, how, v.most(t, after(choose(time.Second, 30*time.Second))))
 		if how == "the first start" {
 			check(t, v.Kill())
 		} else if how == "after a kill" {
@@ -159,7 +176,6 @@ func TestGarbageCollectionOfHalfAMillionBlocksDelaysNothing(t *testing.T) {
 	})
 	t.Logf("ready after %v; %d blocks were let go of in %v, and the slowest answer took %v", took.Round(10*time.Millisecond), blocks/2, time.Since(start).Round(100*time.Millisecond), slowest.Round(time.Millisecond))
 	fits(t, "garbage collection", memory)
-	if took > startLimit || slowest > startLimit {
-		t.Errorf("the start took %v, the slowest answer %v", took, slowest)
-	}
+	soon(t, "the start", took)
+	soon(t, "the slowest answer", slowest)
 }

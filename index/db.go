@@ -67,7 +67,7 @@ const (
 // Open opens or creates the database file at path. Errors: ErrLocked; *DamagedError when the file cannot be used and should be
 // moved away; ErrVersion; or what the disk says.
 func Open(path string, o Options) (*DB, error) {
-	store, err := kv.Open(path, kv.BoltOptions{NoSync: o.NoSync, Fill: fillOf, Later: isBlocks})
+	store, err := kv.Open(path, kv.BoltOptions{NoSync: o.NoSync, Fill: fillOf, Later: isScattered})
 	switch {
 	case errors.Is(err, kv.ErrDamaged):
 		return nil, &DamagedError{Path: path, Reason: err}
@@ -94,7 +94,11 @@ func fillOf(bucket string) float64 {
 	return 0.9
 }
 
-func isBlocks(bucket string) bool { return strings.HasSuffix(bucket, "."+bucketNames[bBlocks]) }
+// isScattered tells which buckets are big and have keys that come in no order: changes of them are put in place later, many at once.
+func isScattered(bucket string) bool {
+	_, name, _ := strings.Cut(bucket, ".")
+	return name == bucketNames[bBlocks] || name == bucketNames[bUses]
+}
 
 // OpenMemory returns an empty database in memory.
 func OpenMemory(o Options) *DB {

@@ -205,3 +205,62 @@ func FuzzDecodeHeldCopy(f *testing.F) {
 		}
 	})
 }
+
+// What records need is told with whether it must be here, up to a frontier.
+func TestEachNeedTellsWhatMustBeHere(t *testing.T) {
+	w := newWorld(t, "ann", "bob")
+	v := keeperOf(t, w)
+	a := w.devices[0]
+	blocks := func(n ...byte) (r block.Recipe) {
+		for _, b := range n {
+			r = append(r, block.Ref{ID: block.ID{b}, Size: 5})
+		}
+		return r
+	}
+	a.write(Entry{Path: "x", Kind: shoal.KindFile, Recipe: blocks(1)})
+	a.write(Entry{Path: "y", Kind: shoal.KindFile, Recipe: blocks(2, 3)})
+	bring(t, a, v)
+	a.write(a.edit(Entry{Path: "x", Kind: shoal.KindFile, Recipe: blocks(4)}))
+	bring(t, a, v)
+	long := Entry{Path: "long", Kind: shoal.KindFile}
+	for i := range byte(100) {
+		long.Recipe = append(long.Recipe, block.Ref{ID: block.ID{9, i}, Size: 5})
+	}
+	a.write(long)
+	bring(t, a, v)
+	own := journalOf(a)
+	needs := func(upTo shoal.Seq) (live, kept, nodes int) {
+		v.view(func(tx *Tx) error {
+			return tx.EachNeed(map[shoal.JournalID]shoal.Seq{own: upTo}, func(n Need) error {
+				switch {
+				case n.Node:
+					nodes++
+				case n.Live:
+					live++
+				default:
+					kept++
+				}
+				return nil
+			})
+		})
+		return live, kept, nodes
+	}
+	for upTo, want := range map[shoal.Seq][3]int{0: {}, 1: {0, 1, 0}, 2: {2, 1, 0}, 3: {3, 1, 0}, 4: {3, 1, 1}} {
+		if live, kept, nodes := needs(upTo); [3]int{live, kept, nodes} != want {
+			t.Errorf("up to %d: %d live, %d kept, %d nodes, want %v", upTo, live, kept, nodes, want)
+		}
+	}
+	a.view(func(tx *Tx) error {
+		nodes, err := tx.RefTree(shoal.Dot{Journal: own, Seq: 4})
+		for range 3 { // children are demanded once their parent is here
+			for _, n := range nodes {
+				v.update(func(tx *Tx) error { return tx.PutNode(block.SealedHash(n), n) })
+			}
+			v.update(func(tx *Tx) error { _, err := tx.WorkNodes(100); return err })
+		}
+		return err
+	})
+	if live, _, nodes := needs(4); live != 3+100+1 || nodes != 0 { // and a part of the recipe
+		t.Errorf("with its nodes: %d live, %d nodes", live, nodes)
+	}
+}

@@ -38,11 +38,11 @@ func TestWhatNobodyHasIsLackingAndComesLater(t *testing.T) {
 	inMesh(t, []string{"ann", "bob"}, func(t *testing.T, m *fakeMesh, v *fakeVault) {
 		ann := m.members[0]
 		refs := ann.write("x", "one", "two")
-		ann.away = true
+		m.set(func() { ann.away = true })
 		m.must(ann.tell(v))
 		pass(time.Minute)
 		v.whole(false)
-		ann.away = false
+		m.set(func() { ann.away = false })
 		pass(time.Minute)
 		v.whole(true)
 		v.has(true, refs...)

@@ -21,7 +21,7 @@ const (
 	putBatch  = 512                    // blocks that become durable together
 	putBytes  = 16 << 20               // or so many bytes
 	putPause  = 200 * time.Millisecond // or when no other came for so long
-	workNodes = 16                     // reference nodes that are worked on in one transaction
+	workNodes = 4                      // reference nodes that are worked on in one transaction; each may concern 1,024 blocks
 	pullAgain = 30 * time.Second       // before what nobody had is looked at again, when nothing else happens
 	pullWait  = 5 * time.Second        // before a fetch in which nothing came is given up, to look whether something else is lacking
 	newsWait  = 100 * time.Millisecond // the same when there is news

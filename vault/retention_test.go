@@ -52,7 +52,7 @@ func TestNothingGoesInTheDayAfterAJumpOfTheClock(t *testing.T) {
 		ann.write("x", "second")
 		m.must(ann.tell(v))
 		pass(time.Minute)
-		v.clock = 365 * day
+		v.clock.Store(int64(365 * day))
 		pass(12 * time.Hour)
 		v.has(true, refs...)
 		v.restart()
@@ -215,9 +215,9 @@ var attacks = map[string]func(t *testing.T, m *fakeMesh, v *fakeVault, thief *me
 		}
 	},
 	"garbage for whatever it is asked": func(t *testing.T, m *fakeMesh, v *fakeVault, thief *member) {
-		thief.give = func(blockexchange.Want) []byte { return garbage() }
+		m.set(func() { thief.give = func(blockexchange.Want) []byte { return garbage() } })
 		pass(10 * time.Minute)
-		thief.give = nil
+		m.set(func() { thief.give = nil })
 	},
 }
 
@@ -240,7 +240,7 @@ func TestAScrubFindsFlippedBitsAndHasThemRepaired(t *testing.T) {
 				pass(time.Second)
 				v.whole(true)
 				other.whole(true)
-				ann.away = byVault
+				m.set(func() { ann.away = byVault })
 				v.close()
 				flip(t, v)
 				v.open()

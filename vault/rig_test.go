@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,6 +32,8 @@ type fakeMesh struct {
 	folder  shoal.FolderID
 	members []*member
 	vaults  []*fakeVault
+
+	asking sync.Mutex // held while members are asked: vaults ask at once
 
 	mu    sync.Mutex
 	state *mesh.State // guarded by mu
@@ -61,9 +64,10 @@ type fakeVault struct {
 	db     *index.DB
 	disk   *faultyPacks
 	tenant *Tenant
+	up     atomic.Pointer[Tenant] // what other vaults ask
 	saved  []byte
-	clock  time.Duration // that its clock is ahead
-	end    func()        // ends Run
+	clock  atomic.Int64 // ns that its clock is ahead
+	end    func()       // ends Run
 }
 
 // faultyPacks is a store whose disk can be full or fail.
@@ -168,6 +172,13 @@ func (m *fakeMesh) must(err error) {
 	}
 }
 
+// set changes how members answer, while nobody is asked.
+func (m *fakeMesh) set(change func()) {
+	m.asking.Lock()
+	defer m.asking.Unlock()
+	change()
+}
+
 func (m *fakeMesh) refresh() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -192,7 +203,7 @@ func (m *fakeMesh) newVault() *fakeVault {
 	return v
 }
 
-func (v *fakeVault) now() time.Time { return time.Now().Add(v.clock) }
+func (v *fakeVault) now() time.Time { return time.Now().Add(time.Duration(v.clock.Load())) }
 
 // open begins a run of the vault.
 func (v *fakeVault) open() {
@@ -212,6 +223,7 @@ func (v *fakeVault) open() {
 		Fetcher: func() Fetcher { return fakeFetcher{v} }, Changed: func(shoal.FolderID) {},
 	})
 	v.m.must(err)
+	v.up.Store(v.tenant)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- v.tenant.Run(ctx) }()
@@ -228,6 +240,7 @@ func (v *fakeVault) close() {
 	if v.tenant == nil {
 		return
 	}
+	v.up.Store(nil)
 	v.end()
 	v.m.must(v.disk.Close())
 	v.tenant = nil
@@ -269,19 +282,29 @@ func (x fakeFetcher) FetchSealed(ctx context.Context, wants []blockexchange.Want
 }
 
 func (x fakeFetcher) ask(ctx context.Context, w blockexchange.Want) (shoal.DeviceID, []byte) {
+	if from, answer := x.askMembers(w); answer != nil {
+		return from, answer
+	}
+	for _, other := range x.v.m.vaults {
+		up := other.up.Load()
+		if other == x.v || up == nil || w.Not.Has(other.id.Device()) {
+			continue
+		}
+		if answer, err := up.Sealed(ctx, w, func([32]byte) bool { return false }); err == nil {
+			return other.id.Device(), answer
+		}
+	}
+	return shoal.DeviceID{}, nil
+}
+
+func (x fakeFetcher) askMembers(w blockexchange.Want) (shoal.DeviceID, []byte) {
+	x.v.m.asking.Lock()
+	defer x.v.m.asking.Unlock()
 	for _, d := range x.v.m.members {
 		if dev := d.id.Device(); !d.away && !w.Not.Has(dev) && x.v.m.State().Admitted(dev) {
 			if answer := d.answer(w); answer != nil {
 				return dev, answer
 			}
-		}
-	}
-	for _, other := range x.v.m.vaults {
-		if other == x.v || other.tenant == nil || w.Not.Has(other.id.Device()) {
-			continue
-		}
-		if answer, err := other.tenant.Sealed(ctx, w, func([32]byte) bool { return false }); err == nil {
-			return other.id.Device(), answer
 		}
 	}
 	return shoal.DeviceID{}, nil
@@ -302,6 +325,8 @@ func (d *member) answer(w blockexchange.Want) []byte {
 }
 
 func (d *member) keys() *mesh.FolderKeys {
+	d.m.mu.Lock()
+	defer d.m.mu.Unlock()
 	if d.sees == nil { // else it has those of before
 		keys, err := d.m.roster.FolderKeys(d.id, d.m.folder)
 		d.m.must(err)

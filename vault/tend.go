@@ -14,7 +14,7 @@ import (
 // How what is kept is tended.
 const (
 	tendEvery    = time.Minute
-	letGoPage    = 256  // records in one transaction
+	letGoPage    = 64   // records in one transaction; each may concern as many blocks
 	dropPage     = 1024 // blocks in one
 	compactBelow = 0.6  // packs of which less is live are rewritten
 	scrubEvery   = 7 * 24 * time.Hour
