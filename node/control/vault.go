@@ -18,6 +18,8 @@ type VaultBackend interface {
 	SetVault(ctx context.Context, change VaultChange) error
 	// ScrubVault has everything that is kept read again, soon.
 	ScrubVault(ctx context.Context) error
+	// VaultHealth tells what an operator has to look at.
+	VaultHealth(ctx context.Context) (VaultHealth, error)
 	// AddTenant joins one more mesh with a ticket of an owner's device, and returns when it is in it.
 	AddTenant(ctx context.Context, spec TenantSpec) (VaultTenant, error)
 	// InviteTenant makes a ticket with which an owner of any mesh brings it here.
@@ -119,6 +121,7 @@ var vaultRoutes = []route{
 		return nil, s.vault.SetVault(r.Context(), body)
 	}},
 	{"POST /v1/vault/scrub", func(s *Server, r *http.Request) (any, error) { return nil, s.vault.ScrubVault(r.Context()) }},
+	{"GET /v1/vault/health", func(s *Server, r *http.Request) (any, error) { return s.vault.VaultHealth(r.Context()) }},
 	{"POST /v1/vault/tenants", func(s *Server, r *http.Request) (any, error) {
 		var body TenantSpec
 		if err := decode(r, &body); err != nil {
@@ -166,4 +169,15 @@ func (c *Client) SetVault(ctx context.Context, change VaultChange) error {
 // ScrubVault has everything read again.
 func (c *Client) ScrubVault(ctx context.Context) error {
 	return c.do(ctx, http.MethodPost, "/v1/vault/scrub", nil, nil)
+}
+
+// VaultHealth is the answer of GET /v1/vault/health.
+type VaultHealth struct {
+	Problems []string `json:"problems"` // one line each; none: all is well
+}
+
+// VaultHealth asks what an operator has to look at.
+func (c *Client) VaultHealth(ctx context.Context) (VaultHealth, error) {
+	var out VaultHealth
+	return out, c.do(ctx, http.MethodGet, "/v1/vault/health", nil, &out)
 }

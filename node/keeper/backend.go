@@ -220,6 +220,11 @@ func (p *process) ScrubVault(context.Context) error {
 	return nil
 }
 
+// VaultHealth implements control.VaultBackend.
+func (p *process) VaultHealth(context.Context) (control.VaultHealth, error) {
+	return control.VaultHealth{Problems: append([]string{}, p.problems()...)}, nil
+}
+
 // eventSource answers what happened.
 type eventSource struct{ events *eventlog.Log }
 
