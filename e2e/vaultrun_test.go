@@ -106,13 +106,8 @@ func TestAVaultsLogTellsNoSecrets(t *testing.T) {
 		t.Errorf("only %d lines of JSON in the log", lines)
 	}
 	for _, secret := range []string{first, first[6:60], unused, unused[6:60], markContent, markFile, markFolder, filepath.Base(a.Dir)} {
-		for text := string(log); ; {
-			before, _, found := strings.Cut(text, secret)
-			if !found {
-				break
-			}
+		if before, _, found := strings.Cut(string(log), secret); found {
 			t.Errorf("the log tells %q: …%s", secret, before[max(0, len(before)-100):])
-			break
 		}
 	}
 }

@@ -53,7 +53,7 @@ long superseded data is kept at least; it is fixed for a mesh when it comes.`,
 	cmd.Flags().StringVar(&f.metrics, "metrics", "", "`host:port` of /healthz and of /metrics for Prometheus")
 	cmd.Flags().StringVar(&f.logFormat, "log-format", "text", "`form` of the log on standard error: text or json")
 	cmd.PersistentFlags().StringVar(&f.data, "data", "", "`folder` of all that the vault keeps (default: the home)")
-	cmd.AddCommand(newVaultStatus(a, &f), newVaultTenants(a, &f), newVaultQuota(a, &f), newVaultScrub(a, &f), newVaultInvite(a, &f), newVaultHealth(a, &f))
+	cmd.AddCommand(newVaultStatus(a, &f), newVaultTenants(a, &f), newVaultQuota(a, &f), newVaultScrub(a, &f), newVaultInvite(a, &f), newVaultHealth(a, &f), newVaultExport(a, &f), newVaultImport(a, &f))
 	return cmd
 }
 

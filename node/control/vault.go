@@ -26,6 +26,10 @@ type VaultBackend interface {
 	InviteTenant(ctx context.Context, spec TenantInvite) (Invite, error)
 	// RemoveTenant ends the keeping of a mesh.
 	RemoveTenant(ctx context.Context, spec TenantRemoval) (TenantRemoved, error)
+	// ExportTenant writes a tenant into a file, with its key, and seals it off here. CodeUsage when the file is there.
+	ExportTenant(ctx context.Context, spec TenantExport) (TenantMoved, error)
+	// ImportTenant goes on as a tenant that was exported elsewhere. CodeConflict when the file is damaged.
+	ImportTenant(ctx context.Context, spec TenantImport) (TenantMoved, error)
 }
 
 // Vault is the answer of GET /v1/vault.
@@ -135,6 +139,20 @@ var vaultRoutes = []route{
 			return nil, err
 		}
 		return s.vault.InviteTenant(r.Context(), TenantInvite{Quota: body.Quota, Expires: time.Duration(body.Expires)})
+	}},
+	{"POST /v1/vault/export", func(s *Server, r *http.Request) (any, error) {
+		var body TenantExport
+		if err := decode(r, &body); err != nil {
+			return nil, err
+		}
+		return s.vault.ExportTenant(r.Context(), body)
+	}},
+	{"POST /v1/vault/import", func(s *Server, r *http.Request) (any, error) {
+		var body TenantImport
+		if err := decode(r, &body); err != nil {
+			return nil, err
+		}
+		return s.vault.ImportTenant(r.Context(), body)
 	}},
 	{"POST /v1/vault/remove", func(s *Server, r *http.Request) (any, error) {
 		var body TenantRemoval

@@ -121,6 +121,7 @@ func (p *process) tenantStatus(s *slot) control.VaultTenant {
 	}
 	if !s.place.note.Moved.IsZero() {
 		t.State = "moved"
+		t.Problem = "It was exported at " + s.place.note.Moved.Format(time.RFC3339) + ", and lives elsewhere."
 	}
 	k := s.running.Load()
 	if k == nil {

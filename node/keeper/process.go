@@ -186,11 +186,11 @@ func (p *process) awaitOpen(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		if err := s.failed.Load(); err != nil && s.place.note.Moved.IsZero() {
+		if err := s.failed.Load(); err != nil {
 			errs = append(errs, *err)
 		}
 	}
-	if len(errs) == len(all) {
+	if len(errs) > 0 && !slices.ContainsFunc(all, func(s *slot) bool { return s.running.Load() != nil }) {
 		return errors.Join(errs...)
 	}
 	return nil
@@ -235,8 +235,11 @@ func (p *process) keep(ctx context.Context, s *slot, join string, listen []strin
 	if s.place.err != nil {
 		return s.place.err
 	}
-	if !s.place.note.Moved.IsZero() {
-		return control.Errorf(control.CodeRefused, "it was exported at %s and lives elsewhere; it does not run here again", s.place.note.Moved.Format(time.RFC3339))
+	if !s.place.note.Moved.IsZero() { // it lives elsewhere
+		if id, ok := s.place.note.movedMesh(); ok {
+			s.mesh.Store(&id)
+		}
+		return nil
 	}
 	c := p.cfg
 	c.Data, c.slot, c.Join, c.Listen = s.place.dir, s.place.note.Slot, join, listenAt(p.cfg.Listen, s.place.note.Slot)
