@@ -48,6 +48,10 @@ func (n *Node) AddVault(ctx context.Context, ticket string) (control.VaultAdded,
 	n.rosterGrew()
 	n.setMembers()
 	if err := n.handOver(ctx, t.Inviter, given); err != nil {
+		var refused *welcome.RefusedError
+		if errors.As(err, &refused) { // it will never come, and its key is of no other use
+			err = errors.Join(err, n.RevokeDevice(ctx, t.Inviter))
+		}
 		return control.VaultAdded{}, err
 	}
 	name := n.deviceName(t.Inviter)

@@ -113,7 +113,7 @@ func New(c Config) (*Host, error) {
 	h.net.SetStreamHandler(pairProtocol, h.acceptPair)
 	h.net.SetStreamHandler(seenProtocol, h.acceptSeen)
 	if c.Relay {
-		h.relay, err = newRelay(h.net, c)
+		h.relay, err = newRelay(h.net, c, &h.count.relayed)
 	}
 	h.net.Network().Notify(&network.NotifyBundle{ConnectedF: func(_ network.Network, c network.Conn) { h.adopt(c) }})
 	if err == nil {
@@ -293,6 +293,9 @@ func (h *Host) leave() { h.work.Done() }
 
 // Traffic returns the bytes that streams have received and sent since New, control streams included. It only grows.
 func (h *Host) Traffic() (in, out int64) { return h.count.in.Load(), h.count.out.Load() }
+
+// Relayed returns the bytes that this host, as a relay, has copied between others since New. It only grows.
+func (h *Host) Relayed() int64 { return h.count.relayed.Load() }
 
 // Events returns the one channel of Up and Down events. It has one reader; when that is slow, events of one device that
 // cancel each other out are dropped, and what is left still alternates. A handler may run, and Open succeed, before the

@@ -2,11 +2,13 @@ package p2p
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	relaypb "github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/pb"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 	ma "github.com/multiformats/go-multiaddr"
@@ -48,8 +50,25 @@ func (d relayDoor) AllowConnect(src peer.ID, _ ma.Multiaddr, dest peer.ID) bool 
 	return okA && okB && d.admits(a) && d.admits(b) && d.between(a, b)
 }
 
+// relayMeter counts what a relay copies.
+type relayMeter struct{ copied *atomic.Int64 }
+
+var _ relay.MetricsTracer = relayMeter{}
+
+// BytesTransferred implements relay.MetricsTracer.
+func (m relayMeter) BytesTransferred(n int) { m.copied.Add(int64(n)) }
+
+// The others implement relay.MetricsTracer, too; nobody asks for what they tell.
+func (relayMeter) RelayStatus(bool)                         {}
+func (relayMeter) ConnectionOpened()                        {}
+func (relayMeter) ConnectionClosed(time.Duration)           {}
+func (relayMeter) ConnectionRequestHandled(relaypb.Status)  {}
+func (relayMeter) ReservationAllowed(bool)                  {}
+func (relayMeter) ReservationClosed(int)                    {}
+func (relayMeter) ReservationRequestHandled(relaypb.Status) {}
+
 // newRelay makes net a relay for members, without limits of time and bytes for a circuit: they are the owner's own.
-func newRelay(net host.Host, c Config) (*relay.Relay, error) {
+func newRelay(net host.Host, c Config, copied *atomic.Int64) (*relay.Relay, error) {
 	between := c.RelayBetween
 	if between == nil {
 		between = func(shoal.DeviceID, shoal.DeviceID) bool { return true }
@@ -64,6 +83,7 @@ func newRelay(net host.Host, c Config) (*relay.Relay, error) {
 			// A household, or an office, is one address.
 			MaxReservationsPerIP: c.Limits.Peers, MaxReservationsPerASN: c.Limits.Peers,
 		}),
+		relay.WithMetricsTracer(relayMeter{copied}),
 		// libp2p names only public addresses; a relay in a private network serves that network.
 		relay.WithReservationAddressFilter(func(a ma.Multiaddr) bool {
 			return !address.IsLinkLocal(a) && address.Check(a, false) == nil

@@ -13,7 +13,10 @@ import (
 
 // traffic counts the bytes that streams carried since the host was made. Frames of the link itself count, TLS and
 // multiplexing do not.
-type traffic struct{ in, out atomic.Int64 }
+type traffic struct {
+	in, out atomic.Int64
+	relayed atomic.Int64 // copied between others
+}
 
 // stream is a libp2p stream that counts, and tells the link that the other side lives.
 type stream struct {

@@ -119,6 +119,26 @@ func (a *app) logger(level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(a.console.Err, &slog.HandlerOptions{Level: level}))
 }
 
+// The forms of a log.
+const (
+	logText = "text"
+	logJSON = "json"
+)
+
+// loggerAs is logger in a form that a person chose.
+func (a *app) loggerAs(form string, level slog.Level) (*slog.Logger, error) {
+	switch form {
+	case logText:
+		return a.logger(level), nil
+	case logJSON:
+		if a.verbose {
+			level = slog.LevelDebug
+		}
+		return slog.New(slog.NewJSONHandler(a.console.Err, &slog.HandlerOptions{Level: level})), nil
+	}
+	return nil, control.Errorf(control.CodeUsage, "--log-format is %s or %s, not %q", logText, logJSON, form)
+}
+
 // printJSON prints v as the one document on standard output.
 func (a *app) printJSON(v any) {
 	enc := json.NewEncoder(a.console.Out)

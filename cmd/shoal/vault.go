@@ -14,9 +14,11 @@ import (
 // vaultFlags are the flags of vault.
 type vaultFlags struct {
 	daemonFlags
-	data    string
-	join    string
-	minimum time.Duration
+	data      string
+	join      string
+	minimum   time.Duration
+	metrics   string
+	logFormat string
 }
 
 func newVault(a *app) *cobra.Command {
@@ -34,6 +36,7 @@ each listens on the next two ports after those of the one before. --minimum-rete
 long superseded data is kept at least; it is fixed for a mesh when it comes.`,
 		Example: `  shoal vault --data /srv/vault --join TICKET
   shoal vault --data /srv/vault --listen /ip4/0.0.0.0/tcp/4001
+  shoal vault --data /srv/vault --metrics 127.0.0.1:9091 --log-format json
   shoal vault status --data /srv/vault`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -47,8 +50,10 @@ long superseded data is kept at least; it is fixed for a mesh when it comes.`,
 	f.register(cmd)
 	cmd.Flags().StringVar(&f.join, "join", "", "`ticket` of the mesh to keep; - reads it from standard input")
 	cmd.Flags().DurationVar(&f.minimum, "minimum-retention", 24*time.Hour, "how long superseded data is kept at least; fixed by the first run")
+	cmd.Flags().StringVar(&f.metrics, "metrics", "", "`host:port` of /healthz and of /metrics for Prometheus")
+	cmd.Flags().StringVar(&f.logFormat, "log-format", "text", "`form` of the log on standard error: text or json")
 	cmd.PersistentFlags().StringVar(&f.data, "data", "", "`folder` of all that the vault keeps (default: the home)")
-	cmd.AddCommand(newVaultStatus(a, &f), newVaultTenants(a, &f), newVaultQuota(a, &f), newVaultScrub(a, &f), newVaultInvite(a, &f))
+	cmd.AddCommand(newVaultStatus(a, &f), newVaultTenants(a, &f), newVaultQuota(a, &f), newVaultScrub(a, &f), newVaultInvite(a, &f), newVaultHealth(a, &f), newVaultExport(a, &f), newVaultImport(a, &f))
 	return cmd
 }
 
@@ -65,9 +70,17 @@ func (f *vaultFlags) config(a *app) (keeper.Config, error) {
 	if err != nil {
 		return keeper.Config{}, err
 	}
+	log, err := a.loggerAs(f.logFormat, slog.LevelInfo)
+	if err != nil {
+		return keeper.Config{}, err
+	}
+	if f.logFormat == logJSON { // so that every line is one document
+		d.Progress = func(text string) { log.Info(text) }
+	}
 	return keeper.Config{
-		Data: d.Home, Name: d.Name, Listen: d.Listen, NoMDNS: d.NoMDNS, NoDHT: d.NoDHT, Bootstrap: d.Bootstrap, Join: join, Minimum: f.minimum,
-		Ready: func(s control.Started) { printVaultStarted(a, s) }, Progress: d.Progress, Log: a.logger(slog.LevelInfo),
+		Metrics: f.metrics,
+		Data:    d.Home, Name: d.Name, Listen: d.Listen, NoMDNS: d.NoMDNS, NoDHT: d.NoDHT, Bootstrap: d.Bootstrap, Join: join, Minimum: f.minimum,
+		Ready: func(s control.Started) { printVaultStarted(a, s) }, Progress: d.Progress, Log: log,
 	}, nil
 }
 

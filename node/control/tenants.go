@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"net/http"
+	"path/filepath"
 	"time"
 )
 
@@ -69,6 +70,55 @@ func (r *TenantRemoval) Validate() error {
 type TenantRemoved struct {
 	Mesh string `json:"mesh"`
 	Data Path   `json:"data"` // where what was kept is now; empty: deleted
+}
+
+// TenantExport is the body of POST /v1/vault/export.
+type TenantExport struct {
+	Tenant string `json:"tenant"`
+	File   Path   `json:"file"` // absolute; must not exist
+}
+
+// Validate asks for a name and an absolute path.
+func (e *TenantExport) Validate() error {
+	if e.Tenant == "" {
+		return Errorf(CodeUsage, "no tenant")
+	}
+	return absoluteFile(e.File)
+}
+
+// TenantImport is the body of POST /v1/vault/import.
+type TenantImport struct {
+	File Path `json:"file"` // absolute
+}
+
+// Validate asks for an absolute path.
+func (i *TenantImport) Validate() error { return absoluteFile(i.File) }
+
+func absoluteFile(p Path) error {
+	if !filepath.IsAbs(string(p)) {
+		return Errorf(CodeUsage, "the file %q must have an absolute path", string(p))
+	}
+	return nil
+}
+
+// TenantMoved says what was exported or imported.
+type TenantMoved struct {
+	Mesh   string `json:"mesh"`
+	Device string `json:"device"`
+	Files  int    `json:"files"`
+	Bytes  int64  `json:"bytes"` // of the archive
+}
+
+// ExportTenant has a vault write a tenant into a file.
+func (c *Client) ExportTenant(ctx context.Context, spec TenantExport) (TenantMoved, error) {
+	var out TenantMoved
+	return out, c.do(ctx, http.MethodPost, "/v1/vault/export", spec, &out)
+}
+
+// ImportTenant has a vault go on as a tenant that was exported elsewhere.
+func (c *Client) ImportTenant(ctx context.Context, spec TenantImport) (TenantMoved, error) {
+	var out TenantMoved
+	return out, c.do(ctx, http.MethodPost, "/v1/vault/import", spec, &out)
 }
 
 // AddTenant has a vault join one more mesh.

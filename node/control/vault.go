@@ -18,12 +18,18 @@ type VaultBackend interface {
 	SetVault(ctx context.Context, change VaultChange) error
 	// ScrubVault has everything that is kept read again, soon.
 	ScrubVault(ctx context.Context) error
+	// VaultHealth tells what an operator has to look at.
+	VaultHealth(ctx context.Context) (VaultHealth, error)
 	// AddTenant joins one more mesh with a ticket of an owner's device, and returns when it is in it.
 	AddTenant(ctx context.Context, spec TenantSpec) (VaultTenant, error)
 	// InviteTenant makes a ticket with which an owner of any mesh brings it here.
 	InviteTenant(ctx context.Context, spec TenantInvite) (Invite, error)
 	// RemoveTenant ends the keeping of a mesh.
 	RemoveTenant(ctx context.Context, spec TenantRemoval) (TenantRemoved, error)
+	// ExportTenant writes a tenant into a file, with its key, and seals it off here. CodeUsage when the file is there.
+	ExportTenant(ctx context.Context, spec TenantExport) (TenantMoved, error)
+	// ImportTenant goes on as a tenant that was exported elsewhere. CodeConflict when the file is damaged.
+	ImportTenant(ctx context.Context, spec TenantImport) (TenantMoved, error)
 }
 
 // Vault is the answer of GET /v1/vault.
@@ -119,6 +125,7 @@ var vaultRoutes = []route{
 		return nil, s.vault.SetVault(r.Context(), body)
 	}},
 	{"POST /v1/vault/scrub", func(s *Server, r *http.Request) (any, error) { return nil, s.vault.ScrubVault(r.Context()) }},
+	{"GET /v1/vault/health", func(s *Server, r *http.Request) (any, error) { return s.vault.VaultHealth(r.Context()) }},
 	{"POST /v1/vault/tenants", func(s *Server, r *http.Request) (any, error) {
 		var body TenantSpec
 		if err := decode(r, &body); err != nil {
@@ -132,6 +139,20 @@ var vaultRoutes = []route{
 			return nil, err
 		}
 		return s.vault.InviteTenant(r.Context(), TenantInvite{Quota: body.Quota, Expires: time.Duration(body.Expires)})
+	}},
+	{"POST /v1/vault/export", func(s *Server, r *http.Request) (any, error) {
+		var body TenantExport
+		if err := decode(r, &body); err != nil {
+			return nil, err
+		}
+		return s.vault.ExportTenant(r.Context(), body)
+	}},
+	{"POST /v1/vault/import", func(s *Server, r *http.Request) (any, error) {
+		var body TenantImport
+		if err := decode(r, &body); err != nil {
+			return nil, err
+		}
+		return s.vault.ImportTenant(r.Context(), body)
 	}},
 	{"POST /v1/vault/remove", func(s *Server, r *http.Request) (any, error) {
 		var body TenantRemoval
@@ -166,4 +187,15 @@ func (c *Client) SetVault(ctx context.Context, change VaultChange) error {
 // ScrubVault has everything read again.
 func (c *Client) ScrubVault(ctx context.Context) error {
 	return c.do(ctx, http.MethodPost, "/v1/vault/scrub", nil, nil)
+}
+
+// VaultHealth is the answer of GET /v1/vault/health.
+type VaultHealth struct {
+	Problems []string `json:"problems"` // one line each; none: all is well
+}
+
+// VaultHealth asks what an operator has to look at.
+func (c *Client) VaultHealth(ctx context.Context) (VaultHealth, error) {
+	var out VaultHealth
+	return out, c.do(ctx, http.MethodGet, "/v1/vault/health", nil, &out)
 }

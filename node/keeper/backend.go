@@ -121,6 +121,7 @@ func (p *process) tenantStatus(s *slot) control.VaultTenant {
 	}
 	if !s.place.note.Moved.IsZero() {
 		t.State = "moved"
+		t.Problem = "It was exported at " + s.place.note.Moved.Format(time.RFC3339) + ", and lives elsewhere."
 	}
 	k := s.running.Load()
 	if k == nil {
@@ -218,6 +219,11 @@ func (p *process) ScrubVault(context.Context) error {
 		}
 	}
 	return nil
+}
+
+// VaultHealth implements control.VaultBackend.
+func (p *process) VaultHealth(context.Context) (control.VaultHealth, error) {
+	return control.VaultHealth{Problems: append([]string{}, p.problems()...)}, nil
 }
 
 // eventSource answers what happened.

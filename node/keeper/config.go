@@ -24,6 +24,8 @@ type Config struct {
 	Join    string        // ticket or code of the mesh to keep; empty: it is in one
 	Minimum time.Duration // shortest retention, fixed when it joins; 0: a day
 
+	Metrics string // host:port of /healthz and /metrics; empty: none
+
 	Ready    func(control.Started) // called once, when the vault runs
 	Progress func(string)          // tells in a line what is going on before Ready
 	Log      *slog.Logger

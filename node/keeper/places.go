@@ -36,6 +36,7 @@ var tenantName = regexp.MustCompile(`^[0-9a-f]{12}$`)
 type note struct {
 	Slot  int       `json:"slot"`           // which of the vault's ports it listens on; see listenAt
 	Moved time.Time `json:"moved,omitzero"` // it was exported: it lives elsewhere, and must never run here again
+	Mesh  string    `json:"mesh,omitempty"` // of one that was exported
 }
 
 // maxNote bounds an encoded note, in bytes.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/shoalmesh/shoal/node/control"
 	"github.com/shoalmesh/shoal/node/eventlog"
 	"github.com/shoalmesh/shoal/node/parts"
+	"github.com/shoalmesh/shoal/node/sdnotify"
 	"github.com/shoalmesh/shoal/p2p"
 )
 
@@ -90,6 +92,13 @@ func (p *process) run(ctx context.Context) error {
 	case join != "":
 		places = []place{{dir: p.cfg.Data, root: true}}
 	}
+	var watched net.Listener
+	if p.cfg.Metrics != "" {
+		if watched, err = listenMetrics(p.cfg.Metrics); err != nil {
+			return err
+		}
+		defer watched.Close()
+	}
 	tenants, end := context.WithCancel(ctx)
 	p.life = tenants
 	defer p.work.Wait()
@@ -109,11 +118,62 @@ func (p *process) run(ctx context.Context) error {
 		return err
 	}
 	g := parts.New(ctx)
+	if watched != nil {
+		g.Run("metrics", func(ctx context.Context) error { return p.serveMetrics(ctx, watched) })
+	}
 	g.Run("tenants", p.watch)
+	g.Run("service manager", p.tellManager)
+	if !p.cfg.NoDHT {
+		g.Run("entries", p.tellEntries)
+	}
 	g.Run("control", func(ctx context.Context) error { return server.Serve(ctx, listener) })
 	p.events.Add(control.Event{Kind: control.EventStarted, Message: "The vault runs."})
 	p.cfg.Ready(p.started())
 	return g.Wait()
+}
+
+// tellManager tells systemd, if that started this process, that it runs, that it is alive, and that it ends.
+func (p *process) tellManager(ctx context.Context) error {
+	tell := func(state string) {
+		if err := sdnotify.Tell(state); err != nil {
+			p.log.Warn("the service manager does not listen", "err", err)
+		}
+	}
+	tell(sdnotify.Ready)
+	defer tell(sdnotify.Stopping)
+	err := sdnotify.Watchdog(ctx, func() bool { p.all(); return true })
+	<-ctx.Done()
+	return err
+}
+
+// entryWait is how long the hash table may take to be served before nobody waits for its address any more.
+const entryWait = 10 * time.Second
+
+// tellEntries says where the hash table can be entered, as soon as every tenant serves it.
+func (p *process) tellEntries(ctx context.Context) error {
+	late := time.After(entryWait)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for over := false; !over; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-late:
+			over = true
+		case <-tick.C:
+			over = true
+			for _, s := range p.all() {
+				k := s.running.Load()
+				over = over && (k == nil || len(k.host.DHTEntry()) > 0)
+			}
+		}
+	}
+	for _, s := range p.all() {
+		if k := s.running.Load(); k != nil && len(k.host.DHTEntry()) > 0 {
+			p.cfg.Progress("Devices enter the hash table with: --bootstrap " + k.host.DHTEntry()[0])
+		}
+	}
+	return nil
 }
 
 // awaitOpen waits until every tenant runs or has failed to. Without one that runs there is nothing to go on for, unless there are none at all.
@@ -126,11 +186,11 @@ func (p *process) awaitOpen(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		if err := s.failed.Load(); err != nil && s.place.note.Moved.IsZero() {
+		if err := s.failed.Load(); err != nil {
 			errs = append(errs, *err)
 		}
 	}
-	if len(errs) == len(all) {
+	if len(errs) > 0 && !slices.ContainsFunc(all, func(s *slot) bool { return s.running.Load() != nil }) {
 		return errors.Join(errs...)
 	}
 	return nil
@@ -175,8 +235,11 @@ func (p *process) keep(ctx context.Context, s *slot, join string, listen []strin
 	if s.place.err != nil {
 		return s.place.err
 	}
-	if !s.place.note.Moved.IsZero() {
-		return control.Errorf(control.CodeRefused, "it was exported at %s and lives elsewhere; it does not run here again", s.place.note.Moved.Format(time.RFC3339))
+	if !s.place.note.Moved.IsZero() { // it lives elsewhere
+		if id, ok := s.place.note.movedMesh(); ok {
+			s.mesh.Store(&id)
+		}
+		return nil
 	}
 	c := p.cfg
 	c.Data, c.slot, c.Join, c.Listen = s.place.dir, s.place.note.Slot, join, listenAt(p.cfg.Listen, s.place.note.Slot)

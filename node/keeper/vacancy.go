@@ -75,12 +75,12 @@ func (p *process) InviteTenant(_ context.Context, spec control.TenantInvite) (co
 
 // vacate makes a vacancy that does not run yet.
 func (p *process) vacate(quota int64) (v *vacancy, err error) {
-	random := make([]byte, 8)
-	if _, err := rand.Read(random); err != nil {
+	name, err := randomName()
+	if err != nil {
 		return nil, err
 	}
 	v = &vacancy{name: p.cfg.Name, quota: quota, minimum: p.cfg.Minimum, kept: p.keeps, taken: make(chan struct{})}
-	v.place.dir = filepath.Join(p.cfg.Data, tenantsFolder, vacantPrefix+hex.EncodeToString(random))
+	v.place.dir = filepath.Join(p.cfg.Data, tenantsFolder, vacantPrefix+name)
 	if err := p.reserve(&v.place); err != nil {
 		return nil, err
 	}
@@ -112,6 +112,14 @@ func (p *process) vacate(quota int64) (v *vacancy, err error) {
 	v.host.SetAdmitter(v.admit)
 	v.host.Handle(welcome.Protocol, v.takeOver)
 	return v, nil
+}
+
+func randomName() (string, error) {
+	random := make([]byte, 8)
+	if _, err := rand.Read(random); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(random), nil
 }
 
 // await runs a vacancy until it was taken, has expired, or the process ends.
@@ -212,7 +220,7 @@ func (v *vacancy) takeOver(_ context.Context, from shoal.DeviceID, s p2p.Stream)
 		return
 	}
 	kept := false
-	err := welcome.Take(s, func(w welcome.Welcome, r *mesh.Roster) error {
+	_ = welcome.Take(s, func(w welcome.Welcome, r *mesh.Roster) error {
 		if err := welcome.ForVault(r, v.id.Device(), from); err != nil {
 			return err
 		}
@@ -223,12 +231,11 @@ func (v *vacancy) takeOver(_ context.Context, from shoal.DeviceID, s p2p.Stream)
 		kept = err == nil
 		return err
 	})
-	if err == nil { // until the other side has closed, so that the answer is not cut off with the network
-		_ = s.CloseWrite()
-		_ = s.SetReadDeadline(time.Now().Add(answerWait))
-		_, _ = s.Read(make([]byte, 1))
-		_ = s.Close()
-	}
+	// Until the other side has closed, so that the answer, be it a refusal, is not cut off.
+	_ = s.CloseWrite()
+	_ = s.SetReadDeadline(time.Now().Add(answerWait))
+	_, _ = s.Read(make([]byte, 1))
+	_ = s.Close()
 	if kept { // even if the answer got lost: the other side admitted this vault, and meets the tenant
 		v.once.Do(func() { close(v.taken) })
 	}
