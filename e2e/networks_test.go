@@ -180,7 +180,7 @@ func (s *street) connects(t *testing.T, want string) {
 
 func TestTwoHomesAreConnectedDirectlyWhereTheirRoutersAllowItAndElseThroughTheVault(t *testing.T) {
 	if !*long {
-		t.Skip("only with -long: whether a punch succeeds is not certain")
+		t.Skip("only with -long: several programs behind routers, a quarter of a minute")
 	}
 	for _, c := range []struct {
 		name, transport string
@@ -206,7 +206,7 @@ func TestTwoHomesAreConnectedDirectlyWhereTheirRoutersAllowItAndElseThroughTheVa
 
 func TestATransferThatBeganThroughTheVaultGoesOnOverADirectConnection(t *testing.T) {
 	if !*long {
-		t.Skip("only with -long: whether a punch succeeds is not certain")
+		t.Skip("only with -long: several programs behind routers, a quarter of a minute")
 	}
 	t.Parallel()
 	s := newStreet(t, lab.PortRestricted, lab.PortRestricted)

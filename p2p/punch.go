@@ -31,8 +31,6 @@ const (
 	seenWait = 3 * time.Second
 	// punchWait bounds one attempt, of at most three (DCUtR specification, "The protocol").
 	punchWait = 5 * time.Second
-	// punchedOnce is how old a circuit is when the attempts that began with it are over.
-	punchedOnce = 4 * punchWait
 	// maxCandidates bounds the addresses that one side of a punch is to try.
 	maxCandidates = 12
 )
@@ -207,10 +205,12 @@ func (h *Host) acceptSeen(raw network.Stream) {
 var errNoPunch = errors.New("no hole is punched from here")
 
 // punchAgain tries once more to make a direct connection out of a circuit. The service does it only when the circuit comes
-// up, and what the routers allow changes: devices stay connected for weeks. The side with the lower ID begins, so that the
-// two do not punch at once.
+// up, and what the routers allow changes: devices stay connected for weeks. Also, two devices that dial each other at the
+// same time have two circuits for a moment, and then the service's first word often goes over the one of which the other
+// side takes none: that attempt ends without a packet. The side that was dialed over the circuit that stayed begins: from
+// the other one the service hears nothing (it resets such a stream), and so the two do not punch at once.
 func (h *Host) punchAgain(l *link) error {
-	if h.punch == nil || h.self.Compare(l.dev) > 0 || h.cfg.Clock().Sub(l.since) < punchedOnce {
+	if h.punch == nil || l.conn.Stat().Direction != network.DirInbound {
 		return errNoPunch
 	}
 	return h.punch.DirectConnect(address.PeerID(l.dev))
