@@ -34,9 +34,9 @@ quick: ## two minutes
 	$(GO) test -short -timeout 2m $$($(GO) list ./... | grep -v '/e2e$$')
 
 long: ## everything else, for as long as it is told
-	$(GO) test -count=1 -timeout $(LONGTIME) ./e2e/simulation -sim.schedules=$(SCHEDULES)
+	$(GO) test -count=1 -timeout $(LONGTIME) ./e2e/simulation -long -sim.schedules=$(SCHEDULES)
 	$(GO) test -count=1 -timeout $(LONGTIME) ./e2e -long
-	$(GO) test -count=1 -timeout $(LONGTIME) ./p2p ./p2p/internal/rendezvous -long
+	$(GO) test -count=1 -timeout $(LONGTIME) ./p2p/internal/rendezvous -long
 	$(MAKE) cross
 
 mutants: ## deliberate bugs, one at a time: each must be caught by a test (docs/reliability.md); ten minutes

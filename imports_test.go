@@ -79,7 +79,7 @@ var rooms = []room{
 	{pkg: "cmd/shoal", imports: "node node/control node/keeper gateway mount", reason: "floor 7: the program parses and prints, and does nothing that node could do"},
 	{
 		pkg: "e2e/simulation", only: true,
-		imports: "block conflict mesh index folder folder/disk folder/disk/disktest indexexchange",
+		imports: "block block/blocktest conflict mesh index folder folder/disk folder/disk/disktest indexexchange blockexchange vault",
 		reason:  "the simulated mesh drives the real parts by hand, without network and goroutines",
 	},
 	{
