@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -55,6 +56,23 @@ func (m *memPacks) Copies(ctx context.Context, k block.Key) ([][32]byte, error) 
 		return nil, nil
 	}
 	return [][32]byte{block.SealedHash(sealed)}, err
+}
+
+// Keys implements vault.Packs.
+func (m *memPacks) Keys(ctx context.Context, fn func(block.Key, int) error) error {
+	keys := m.Mem.Keys()
+	slices.SortFunc(keys, func(a, b block.Key) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	for _, k := range keys {
+		sealed, err := m.Get(ctx, k)
+		if err != nil {
+			return err
+		}
+		k.Sealed = block.SealedHash(sealed)
+		if err := fn(k, len(sealed)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (m *memPacks) Compact(context.Context, float64) (int64, error) { return 0, nil }
