@@ -45,6 +45,7 @@ const (
 	bWork         // hash: nodes whose children do not know yet
 	bRoots        // root, journal, seq: records of long files
 	bUploaders    // device → number; number → sums
+	bUntold       // number, hash: nodes that the others who keep the same store were not told of
 	bucketCount
 )
 
@@ -52,6 +53,7 @@ var bucketNames = [bucketCount]string{
 	"meta", "journals", "epochs", "records", "slots", "digests", "stage", "deferred", "mentions", "holds", "rows", "needs",
 	"conflicts", "follows", "blocks", "recipes", "statuses", "problems", "forks", "retries",
 	"uses", "lacking", "idle", "kept", "expiry", "replaced", "nodes", "lackingnodes", "work", "roots", "uploaders",
+	"untold",
 }
 
 // Tx is one transaction on a folder. Not safe for concurrent use, and not to be used after the function that got it.

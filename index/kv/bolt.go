@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -448,4 +449,21 @@ func (c boltCursor) Seek(key []byte) (k, v []byte) {
 func (c boltCursor) Next() (k, v []byte) {
 	defer markDamage()
 	return c.c.Next()
+}
+
+// WriteTo writes the file as it was at one moment to w. Updates go on meanwhile, and the file grows by what they change.
+func (b *Bolt) WriteTo(w io.Writer) (n int64, err error) {
+	if err := b.usable(); err != nil {
+		return 0, err
+	}
+	err = b.watch(func() error {
+		tx, err := b.beginTx(false)
+		if err != nil {
+			return err
+		}
+		defer b.endView(tx)
+		n, err = tx.WriteTo(w)
+		return err
+	})
+	return n, err
 }
