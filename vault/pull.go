@@ -111,6 +111,9 @@ func (t *Tenant) workNodes(ctx context.Context, f *index.Folder) error {
 func (t *Tenant) adopt(ctx context.Context, id shoal.FolderID, f *index.Folder, lacks []index.Lack) ([]index.Lack, error) {
 	t.store.Lock()
 	defer t.store.Unlock()
+	if t.cfg.Shared != nil {
+		return t.adoptShared(ctx, id, f, lacks)
+	}
 	rest := lacks[:0]
 	var here []index.Stored
 	for _, l := range lacks {

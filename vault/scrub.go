@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/shoalmesh/shoal/block"
-	"github.com/shoalmesh/shoal/index"
 )
 
 // scrubState is what is known of scrubs.
@@ -75,6 +74,9 @@ func (t *Tenant) Scrub(ctx context.Context) error {
 	if lost := t.repair(ctx, damaged); lost != nil {
 		err = lost
 	}
+	if err == nil && t.cfg.Shared != nil {
+		err = t.sweep(ctx)
+	}
 	if len(damaged) >= dropPage && ctx.Err() == nil {
 		return t.Scrub(ctx) // it ended early; what was found is gone by now, so this ends
 	}
@@ -120,11 +122,14 @@ func (t *Tenant) repair(ctx context.Context, damaged []block.Key) error {
 			continue
 		}
 		ref := block.EpochRef{ID: k.ID, Epoch: k.Epoch}
-		if err := f.Update(ctx, func(tx *index.Tx) error { return tx.Doubt(ref, true) }); err != nil {
+		if o := t.others(); o != nil {
+			if err := o.TellLost(ctx, k.Folder, []block.EpochRef{ref}); err != nil {
+				return err
+			}
+		}
+		if err := t.gone(ctx, k.Folder, f, []block.EpochRef{ref}); err != nil {
 			return err
 		}
-		t.cfg.Changed(k.Folder)
-		t.RecordsCame(k.Folder)
 	}
 	return nil
 }

@@ -126,14 +126,14 @@ func tenantOf(r *vault.Report) control.VaultTenant {
 func seconds(d time.Duration) int64 { return int64(d / time.Second) }
 
 // SetVault implements control.VaultBackend.
-func (k *keeper) SetVault(_ context.Context, c control.VaultChange) error {
+func (k *keeper) SetVault(ctx context.Context, c control.VaultChange) error {
 	if c.Retention != nil {
-		if err := k.tenant.SetRetention(time.Duration(*c.Retention) * time.Second); err != nil {
+		if err := k.tenant.SetRetention(ctx, time.Duration(*c.Retention)*time.Second); err != nil {
 			return control.Errorf(control.CodeUsage, "%w", err)
 		}
 	}
 	if c.Quota != nil {
-		return k.tenant.SetQuota(*c.Quota)
+		return k.tenant.SetQuota(ctx, *c.Quota)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/block/packstore"
+	"github.com/shoalmesh/shoal/block/s3store"
 	"github.com/shoalmesh/shoal/blockexchange"
 	"github.com/shoalmesh/shoal/index"
 	"github.com/shoalmesh/shoal/indexexchange"
@@ -25,6 +26,7 @@ import (
 	"github.com/shoalmesh/shoal/node/settings"
 	"github.com/shoalmesh/shoal/p2p"
 	"github.com/shoalmesh/shoal/vault"
+	"github.com/shoalmesh/shoal/vault/replica"
 )
 
 // keeper is one running vault. What is set once is built by open, in the order of the fields, and closed in reverse.
@@ -39,14 +41,27 @@ type keeper struct {
 	roster   *rosterfile.Store
 	host     *p2p.Host
 	db       *index.DB
-	packs    *packstore.Store
+	packs    packs
 	tenant   *vault.Tenant
 	blocks   *blockexchange.Exchange
 	exchange *indexexchange.Exchange
 
+	// Of a vault in a bucket; else zero.
+	target  s3store.Target
+	shared  vault.SharedPacks
+	objects *s3store.Objects
+	hold    *holder
+	replica *replica.Replica
+
 	stop     context.CancelFunc
 	rosterCh chan struct{} // depth 1: the roster grew
 	joined   bool          // this run joined a mesh
+}
+
+// packs is a block store that is closed at the end.
+type packs interface {
+	vault.Packs
+	Close() error
 }
 
 // inFlight is how many bytes are asked for at once: a vault does not know how big blocks are, so each counts as the biggest.
@@ -74,8 +89,26 @@ func (k *keeper) open(ctx context.Context) (err error) {
 	if k.home, err = control.OpenHome(k.cfg.Data); err != nil {
 		return err
 	}
+	if k.cfg.Bucket != "" {
+		if k.target, err = s3store.ParseURL(k.cfg.Bucket); err != nil {
+			return err
+		}
+	}
+	if err := k.checkFolder(); err != nil {
+		return err
+	}
+	if k.inBucket() {
+		if err := k.openBucket(ctx); err != nil {
+			return k.bucketError(err)
+		}
+	}
 	if k.id, err = k.loadIdentity(); err != nil {
 		return err
+	}
+	if k.inBucket() {
+		if err := k.holdOwn(ctx); err != nil {
+			return k.bucketError(err)
+		}
 	}
 	if k.settings, err = settings.Open(k.cfg.file(settingsFile)); err != nil {
 		return err
@@ -85,6 +118,11 @@ func (k *keeper) open(ctx context.Context) (err error) {
 	}
 	if k.roster, err = rosterfile.Open(k.cfg.file(rosterFile), k.id, nil); err != nil {
 		return err
+	}
+	if k.inBucket() {
+		if err := k.recallRoster(ctx); err != nil {
+			return k.bucketError(err)
+		}
 	}
 	table, err := k.hashTable()
 	if err != nil {
@@ -99,12 +137,18 @@ func (k *keeper) open(ctx context.Context) (err error) {
 	if err := k.enter(ctx); err != nil {
 		return err
 	}
-	if err := k.openTenant(ctx); err != nil {
+	if k.inBucket() {
+		if err := errors.Join(k.saveSlot(ctx), k.openShared(ctx)); err != nil {
+			return k.bucketError(err)
+		}
+	} else if err := k.openTenant(ctx); err != nil {
 		return err
 	}
 	k.openExchanges()
 	return nil
 }
+
+func (k *keeper) inBucket() bool { return k.cfg.Bucket != "" }
 
 // hashTable says how the vault serves the table in which members find each other. It has no keys, so it leaves no record there and looks for nobody.
 func (k *keeper) hashTable() (p2p.DHT, error) {
@@ -144,18 +188,29 @@ func (k *keeper) openTenant(ctx context.Context) (err error) {
 	if k.db, err = index.Open(k.cfg.file(databaseFile), index.Options{}); err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}
-	if k.packs, err = packstore.Open(ctx, packstore.Config{Dir: k.cfg.file(packFolder), Rand: rand.Reader}); err != nil {
-		return err
-	}
-	saved, err := os.ReadFile(k.cfg.file(vaultFile))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	vs, err := vault.NewSettings(saved, k.cfg.Minimum, func(raw []byte) error { return durable.Replace(k.cfg.file(vaultFile), raw) })
+	store, err := packstore.Open(ctx, packstore.Config{Dir: k.cfg.file(packFolder), Rand: rand.Reader})
 	if err != nil {
 		return err
 	}
-	k.tenant, err = vault.New(vault.Config{
+	k.packs = store
+	vs, err := k.vaultSettings()
+	if err != nil {
+		return err
+	}
+	k.tenant, err = vault.New(k.tenantConfig(vs))
+	return err
+}
+
+func (k *keeper) vaultSettings() (*vault.Settings, error) {
+	saved, err := os.ReadFile(k.cfg.file(vaultFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return vault.NewSettings(saved, k.cfg.Minimum, func(raw []byte) error { return durable.Replace(k.cfg.file(vaultFile), raw) })
+}
+
+func (k *keeper) tenantConfig(vs *vault.Settings) vault.Config {
+	return vault.Config{
 		Mesh: k.roster.State().Mesh(), Identity: k.id, Roster: k.roster.State, DB: k.db, Packs: k.packs, Settings: vs, Log: k.log,
 		Fetcher: func() vault.Fetcher { return k.blocks },
 		Changed: func(f shoal.FolderID) {
@@ -163,8 +218,7 @@ func (k *keeper) openTenant(ctx context.Context) (err error) {
 				k.exchange.Notify(f)
 			}
 		},
-	})
-	return err
+	}
 }
 
 func (k *keeper) openExchanges() {
@@ -210,12 +264,19 @@ func (k *keeper) run(ctx context.Context) error {
 	g.run("links", k.followLinks)
 	g.run("roster", k.followRoster)
 	g.run("tenant", k.tenant.Run)
+	if k.inBucket() {
+		g.run("ledger", k.replica.Run)
+		g.run("slot", k.hold.keep)
+	}
 	g.run("control", func(ctx context.Context) error { return server.Serve(ctx, listener) })
 	k.setMembers()
 	k.events.Add(control.Event{Kind: control.EventStarted, Message: "The vault runs."})
 	k.cfg.Ready(control.Started{Device: k.id.Device().String(), Name: k.name(k.id.Device()), Addresses: k.host.Addrs(), Joined: k.joined})
 	err = g.wait()
 	k.rememberAddresses()
+	if k.inBucket() {
+		k.leaveBucket(ctx)
+	}
 	return err
 }
 
