@@ -117,7 +117,7 @@ func (r *Replica) collectFolder(ctx context.Context, n *news, id shoal.FolderID,
 
 // collectJournal adds what a journal has after a seq: a batch, or a transfer if that is long.
 func (r *Replica) collectJournal(ctx context.Context, n *news, f shoal.FolderID, j shoal.JournalID, after shoal.Seq, tx *index.Tx) error {
-	b, err := tx.ReadAfter(j, after, maxInline)
+	b, err := tx.ReadAfter(j, after, r.cfg.Inline)
 	if err == nil && len(b.Records) <= ledger.MaxList {
 		n.entry.Batches = append(n.entry.Batches, ledger.Batch{Folder: f, Journal: j, From: b.From, To: b.To, Head: b.Head, Records: b.Records})
 		for _, raw := range b.Records {

@@ -62,6 +62,7 @@ type Config struct {
 	Clock    func() time.Time                                      // the wall clock
 	Temp     string                                                // a directory for what is uploaded
 	Lease    func(ctx context.Context) (release func(), err error) // of making checkpoints; an error: another makes one, or it cannot be known
+	Inline   int                                                   // bytes of a batch beyond which it goes into parts; 0: 4 MiB, which is the most
 	Log      *slog.Logger
 }
 
@@ -104,6 +105,9 @@ func New(c Config) (*Replica, error) {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Inline <= 0 || c.Inline > maxInline {
+		c.Inline = maxInline
 	}
 	r := &Replica{cfg: c, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1), state: newState(c.Ledger.Start())}
 	raw, err := c.DB.Note(noteName)
