@@ -23,7 +23,8 @@ func forgotten(t *testing.T) (w *bucketWorld, a *author, v1, v2 *process) {
 	w.write(a, "x", 0, 0)
 	w.takeIn(v1)
 	w.takeIn(v2)
-	w.now = w.now.Add(50 * time.Hour) // longer than retention and pins
+	w.now = w.now.Add(50 * time.Hour)     // longer than retention and pins
+	must(t, v1.replica.Sync(t.Context())) // so that it looks for nothing only because it slept
 	return w, a, v1, v2
 }
 
@@ -53,6 +54,7 @@ func (w *bucketWorld) has(p *process) bool {
 }
 
 func TestABlockThatNobodyNeedsGoesFromABucket(t *testing.T) {
+	t.Parallel()
 	w, _, v1, v2 := forgotten(t)
 	must(t, v2.tenant.Tend(t.Context()))
 	if w.has(v1) {
@@ -63,6 +65,7 @@ func TestABlockThatNobodyNeedsGoesFromABucket(t *testing.T) {
 }
 
 func TestABlockThatAnotherDeletedIsFetchedAgain(t *testing.T) {
+	t.Parallel()
 	w, a, v1, v2 := forgotten(t)
 	must(t, v2.tenant.Tend(t.Context()))
 	w.write(a, "y", 1, 1) // the very block
@@ -80,6 +83,7 @@ func TestABlockThatAnotherDeletedIsFetchedAgain(t *testing.T) {
 }
 
 func TestADeletionKnowsWhatOthersTold(t *testing.T) {
+	t.Parallel()
 	w, a, v1, v2 := forgotten(t)
 	w.write(a, "y", 1, 1)
 	w.takeIn(v1)
@@ -88,10 +92,14 @@ func TestADeletionKnowsWhatOthersTold(t *testing.T) {
 	w.holds("after the other looked what may go")
 }
 
-// atEach runs a case again and again, each time with something happening before another request of do, until do makes no more requests.
+// atEach runs a case again and again, each time with something happening at another request, until there are no more requests; with -long at each one.
 func atEach(t *testing.T, one func(t *testing.T, at int) (requests int)) {
 	t.Helper()
-	for at := 1; ; at++ {
+	step := 5 // another number of requests each time
+	if *long {
+		step = 1
+	}
+	for at := 1; ; at += step {
 		if requests := one(t, at); t.Failed() || at >= requests {
 			t.Logf("%d requests", requests)
 			return
@@ -119,6 +127,7 @@ func (w *bucketWorld) during(at int, do func() error, other func()) (requests in
 }
 
 func TestADeletionMeetsANewNeedAtAnyMoment(t *testing.T) {
+	t.Parallel()
 	atEach(t, func(t *testing.T, at int) int {
 		w, a, v1, v2 := forgotten(t)
 		w.write(a, "y", 1, 1)
@@ -137,6 +146,7 @@ func TestADeletionMeetsANewNeedAtAnyMoment(t *testing.T) {
 }
 
 func TestANewNeedMeetsADeletionAtAnyMoment(t *testing.T) {
+	t.Parallel()
 	atEach(t, func(t *testing.T, at int) int {
 		w, a, v1, v2 := forgotten(t)
 		w.write(a, "y", 1, 1)
@@ -155,6 +165,7 @@ func TestANewNeedMeetsADeletionAtAnyMoment(t *testing.T) {
 }
 
 func TestWhatCouldNotBeToldForDaysIsLookedForAgain(t *testing.T) {
+	t.Parallel()
 	w, a, v1, v2 := forgotten(t)
 	w.write(a, "y", 1, 1)
 	w.deliver(a.f, v1.folder(), false)
@@ -170,6 +181,7 @@ func TestWhatCouldNotBeToldForDaysIsLookedForAgain(t *testing.T) {
 }
 
 func TestAProcessThatDiesAtAnyMomentLosesNothingItSaid(t *testing.T) {
+	t.Parallel()
 	atEach(t, func(t *testing.T, at int) int {
 		w := newBucketWorld(t, 1, 1)
 		a, v := w.devices[0], w.procs[0]
@@ -209,6 +221,7 @@ func TestAProcessThatDiesAtAnyMomentLosesNothingItSaid(t *testing.T) {
 }
 
 func TestWhatOneVaultAcknowledgedTheOthersKeepForTheRetention(t *testing.T) {
+	t.Parallel()
 	w := newBucketWorld(t, 1, 3)
 	a, v1, v2 := w.devices[0], w.procs[0], w.procs[1]
 	w.write(a, "x", 1, 1)
@@ -238,6 +251,7 @@ func TestWhatOneVaultAcknowledgedTheOthersKeepForTheRetention(t *testing.T) {
 }
 
 func TestAProcessThatSleptThroughACheckpointBeginsAnew(t *testing.T) {
+	t.Parallel()
 	w := newBucketWorld(t, 1, 2)
 	a, v1, v2 := w.devices[0], w.procs[0], w.procs[1]
 	for i := range 80 {
@@ -271,6 +285,7 @@ func TestAProcessThatSleptThroughACheckpointBeginsAnew(t *testing.T) {
 }
 
 func TestLongJournalsTravelInParts(t *testing.T) {
+	t.Parallel()
 	w := newBucketWorld(t, 1, 0)
 	w.inline = 4000
 	for i := range 2 {
@@ -302,6 +317,7 @@ func TestLongJournalsTravelInParts(t *testing.T) {
 }
 
 func TestSettingsAreThoseOfAllProcesses(t *testing.T) {
+	t.Parallel()
 	w := newBucketWorld(t, 1, 2)
 	v1, v2 := w.procs[0], w.procs[1]
 	must(t, v1.replica.Sync(t.Context()))
@@ -320,6 +336,7 @@ func TestSettingsAreThoseOfAllProcesses(t *testing.T) {
 }
 
 func TestADamagedBlockIsLackingForAllProcesses(t *testing.T) {
+	t.Parallel()
 	w := newBucketWorld(t, 1, 2)
 	a, v1, v2 := w.devices[0], w.procs[0], w.procs[1]
 	w.write(a, "x", 1, 1)
