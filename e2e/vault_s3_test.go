@@ -5,6 +5,7 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -164,5 +165,66 @@ func TestOneOfTwoVaultsOnABucketIsKilledUnderLoad(t *testing.T) {
 	fresh.wait(t, "--peers", "1")
 	if diff := want.Diff(fresh.tree(t)); len(diff) > 0 {
 		t.Errorf("what the vaults acknowledged is not all there: %q", diff)
+	}
+}
+
+func TestAVaultWhoseBucketDoesNotAnswerAcknowledgesNothing(t *testing.T) {
+	line := s3test.NewLine(t)
+	a, v := newDevice(t, "anna"), bucketVault(t, "vera", line.Bucket(t))
+	a.up(t)
+	join(t, a, v)
+	a.wait(t)
+	line.Fail(func(*http.Request) s3test.Fault { return s3test.Fault{Status: 503} })
+	a.at(t).random("new", 3<<20, 1)
+	a.wait(t, "--peers", "0")
+	eventually(t, "the device tells of the vault's trouble", func() error {
+		for _, p := range a.status(t).Problems {
+			if p.Kind == "disk" {
+				return nil
+			}
+		}
+		return errors.New("no problem of kind disk")
+	})
+	a.exits(t, 4, "wait", "--timeout", "2s")
+	if f := a.folder(t); f.CopiesMin != 1 {
+		t.Errorf("%d copies, while the vault's bucket does not answer", f.CopiesMin)
+	}
+	said, err := os.ReadFile(v.Log)
+	check(t, err)
+	if !strings.Contains(string(said), "127.0.0.1") || strings.Contains(string(said), os.Getenv("AWS_SECRET_ACCESS_KEY")) {
+		t.Error("the vault does not name the server that fails, or tells the secret")
+	}
+	line.Fail(nil)
+	a.wait(t)
+	if f := a.folder(t); f.CopiesMin != 2 {
+		t.Errorf("%d copies after the bucket answers again", f.CopiesMin)
+	}
+}
+
+func TestABucketThatCannotBeUsedIsNamed(t *testing.T) {
+	line := s3test.NewLine(t)
+	url := line.Bucket(t)
+	for name, c := range map[string]struct {
+		url  string
+		env  []string
+		want string
+	}{
+		"missing":     {url[:strings.LastIndex(url, "/")] + "/no-such-bucket", nil, "create it first"},
+		"refused":     {url, []string{"AWS_SECRET_ACCESS_KEY=wrong"}, "credentials are missing or refused"},
+		"empty":       {url, nil, "shoal invite --role vault"},
+		"not a URL":   {"bucket", nil, "https://HOST/BUCKET"},
+		"with secret": {"https://me:secret@host/bucket", nil, "~/.aws/credentials"},
+	} {
+		v := bucketVault(t, "vera", c.url)
+		v.Env = c.env
+		check(t, v.Start())
+		code, err := v.Ended(within(t))
+		check(t, err)
+		said, err := os.ReadFile(v.Log)
+		check(t, err)
+		_, answer, _ := strings.Cut(string(said), "\n") // behind the command line
+		if code != 2 || !strings.Contains(answer, c.want) || strings.Contains(answer, "secret@") {
+			t.Errorf("%s: exit code %d, %q", name, code, answer)
+		}
 	}
 }

@@ -82,7 +82,8 @@ func (k *keeper) bucketError(err error) error {
 	switch {
 	case err == nil || errors.As(err, &own) || errors.Is(err, context.Canceled):
 		return err
-	case errors.Is(err, s3store.ErrNoBucket), errors.Is(err, s3store.ErrCredentials), errors.Is(err, s3store.ErrUnsupported):
+	case errors.Is(err, s3store.ErrNoBucket), errors.Is(err, s3store.ErrCredentials), errors.Is(err, s3store.ErrUnsupported),
+		errors.Is(err, s3store.ErrClock):
 		return control.Errorf(control.CodeUsage, "bucket %s: %w", place(k.target), err)
 	case errors.Is(err, s3store.ErrDamaged), errors.Is(err, ledger.ErrDamaged):
 		return control.Errorf(control.CodeConflict, "bucket %s holds something else under this prefix, or what a vault kept there is damaged; use another prefix, or repair it: %w", place(k.target), err)
