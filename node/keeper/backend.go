@@ -54,7 +54,7 @@ func (k *keeper) Status(context.Context) (control.Status, error) {
 		return s, err
 	}
 	if r.Trouble != index.TroubleNone {
-		s.Problems = append(s.Problems, control.Problem{Kind: troubleKind(r.Trouble), Message: "Nothing more is taken in: " + troubleText(r.Trouble), Since: time.Now()})
+		s.Problems = append(s.Problems, control.Problem{Kind: troubleKind(r.Trouble), Message: "Nothing more is taken in: " + k.troubleText(r.Trouble), Since: time.Now()})
 	}
 	if me.Revoked {
 		s.Problems = append(s.Problems, control.Problem{Kind: "revoked", Message: "This vault was revoked. What it keeps stays; nothing is exchanged any more.", Since: time.Now()})
@@ -69,9 +69,12 @@ func troubleKind(t index.Trouble) string {
 	return "disk"
 }
 
-func troubleText(t index.Trouble) string {
+func (k *keeper) troubleText(t index.Trouble) string {
 	if t == index.TroubleQuota {
 		return "the quota is used up."
+	}
+	if k.inBucket() {
+		return "the bucket " + place(k.target) + " does not answer, or refuses."
 	}
 	return "the disk is full or failing."
 }

@@ -290,6 +290,9 @@ func (k *keeper) leaveBucket(ctx context.Context) {
 	if err := k.replica.Sync(ctx); err != nil {
 		k.log.Warn("tell the ledger what is left", "err", err)
 	}
+	if k.endHolding() != nil {
+		return // another is this vault now
+	}
 	if err := k.hold.release(ctx); err != nil {
 		k.log.Warn("give back the slot", "err", err)
 	}

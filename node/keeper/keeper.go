@@ -26,6 +26,7 @@ import (
 	"github.com/shoalmesh/shoal/node/settings"
 	"github.com/shoalmesh/shoal/p2p"
 	"github.com/shoalmesh/shoal/vault"
+	"github.com/shoalmesh/shoal/vault/ledger"
 	"github.com/shoalmesh/shoal/vault/replica"
 )
 
@@ -51,6 +52,9 @@ type keeper struct {
 	shared  vault.SharedPacks
 	objects *s3store.Objects
 	hold    *holder
+	beat    sync.WaitGroup     // the goroutine that renews hold
+	unbeat  context.CancelFunc // ends it; nil: it was not started
+	lost    error              // why it ended by itself; read after beat
 	replica *replica.Replica
 
 	stop     context.CancelFunc
@@ -74,10 +78,22 @@ func Run(ctx context.Context, c Config) (err error) {
 	if err := c.Validate(); err != nil {
 		return control.Errorf(control.CodeUsage, "%w", err)
 	}
+	for {
+		err = runOnce(ctx, c)
+		if !errors.Is(err, ledger.ErrBehind) || ctx.Err() != nil {
+			return err
+		}
+		// It slept while others made a checkpoint: what it has is too old, and comes from the bucket again.
+		c.Log.Warn("the vault begins anew from the bucket", "err", err)
+		c.Join, c.Ready = "", func(control.Started) {}
+	}
+}
+
+func runOnce(ctx context.Context, c Config) (err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	k := &keeper{cfg: c, log: c.Log, stop: stop, rosterCh: make(chan struct{}, 1)}
-	defer func() { err = errors.Join(err, k.close()) }()
+	defer func() { err = errors.Join(err, k.endHolding(), k.close()) }()
 	if err := k.open(ctx); err != nil {
 		return err
 	}
@@ -109,6 +125,7 @@ func (k *keeper) open(ctx context.Context) (err error) {
 		if err := k.holdOwn(ctx); err != nil {
 			return k.bucketError(err)
 		}
+		k.startHolding(ctx)
 	}
 	if k.settings, err = settings.Open(k.cfg.file(settingsFile)); err != nil {
 		return err
@@ -266,7 +283,6 @@ func (k *keeper) run(ctx context.Context) error {
 	g.run("tenant", k.tenant.Run)
 	if k.inBucket() {
 		g.run("ledger", k.replica.Run)
-		g.run("slot", k.hold.keep)
 	}
 	g.run("control", func(ctx context.Context) error { return server.Serve(ctx, listener) })
 	k.setMembers()

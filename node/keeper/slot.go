@@ -137,6 +137,26 @@ func (h *holder) keep(ctx context.Context) error {
 	}
 }
 
+// startHolding renews the hold from now on; the vault ends if another takes it. endHolding ends that.
+func (k *keeper) startHolding(ctx context.Context) {
+	ctx, k.unbeat = context.WithCancel(ctx)
+	k.beat.Go(func() {
+		if k.lost = k.hold.keep(ctx); k.lost != nil {
+			k.stop()
+		}
+	})
+}
+
+// endHolding returns why the hold was lost; nil: it was not.
+func (k *keeper) endHolding() error {
+	if k.unbeat == nil {
+		return nil
+	}
+	k.unbeat()
+	k.beat.Wait()
+	return k.lost
+}
+
 // watched is a slot that somebody else may hold.
 type watched struct {
 	etag  s3store.Etag
