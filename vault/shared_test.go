@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -197,14 +198,14 @@ func (w *bucketWorld) try(p *process, do func() error) {
 	at, kind := 1+c.IntN(12), c.IntN(6)
 	other := w.procs[c.IntN(len(w.procs))]
 	what, lose := c.IntN(3), c.IntN(2) == 0
-	dead := false
+	var dead atomic.Bool
 	w.faults(func(n int) s3test.Fault {
 		switch {
 		case kind == 0 && n >= at: // the process dies here: nothing that it asks arrives any more
-			dead = true
+			dead.Store(true)
 			return s3test.Fault{Status: 500}
 		case kind == 1 && n == at:
-			dead = lose
+			dead.Store(lose)
 			return s3test.Fault{LoseAnswer: true}
 		case kind == 2 && n == at && other != p && other.replica != nil:
 			return s3test.Fault{Before: func() { w.between(other, what) }}
@@ -221,7 +222,7 @@ func (w *bucketWorld) try(p *process, do func() error) {
 	case errors.Is(err, ledger.ErrBehind):
 		p.kill()
 		p.dir, p.saved = t.TempDir(), nil
-	case dead:
+	case dead.Load():
 		p.kill()
 	case err != nil && !errors.Is(err, errTrouble) && !errors.Is(err, s3store.ErrServer):
 		t.Fatalf("%v", err)
@@ -246,12 +247,13 @@ func (w *bucketWorld) between(p *process, what int) {
 }
 
 func TestProcessesOnABucketLoseNothingThatAnyAcknowledged(t *testing.T) {
-	schedules := 2
+	t.Parallel()
+	schedules, steps := 2, 60
 	if *long {
-		schedules = 200
+		schedules, steps = 100, 120
 	}
 	for seed := range schedules {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { schedule(t, uint64(seed), 120) })
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { schedule(t, uint64(seed), steps) })
 	}
 }
 
