@@ -219,20 +219,12 @@ func (t *Tenant) gone(ctx context.Context, id shoal.FolderID, f *index.Folder, r
 	return nil
 }
 
-// Lost implements replica.Keeping: another process found the last copy of a block damaged. If a copy is there after all, it has come since.
+// Lost implements replica.Keeping: another process found the last copy of a block damaged. If a copy is there after all, it has come since, and is found again.
 func (t *Tenant) Lost(ctx context.Context, id shoal.FolderID, ref block.EpochRef) error {
-	f := t.index(id)
-	if f == nil {
-		return nil
+	if f := t.index(id); f != nil {
+		return t.gone(ctx, id, f, []block.EpochRef{ref})
 	}
-	copies, err := t.cfg.Shared.Held(ctx, block.Key{Folder: id, Epoch: ref.Epoch, ID: ref.ID})
-	if err != nil {
-		return err
-	}
-	if len(copies) > 0 {
-		return f.Update(ctx, func(tx *index.Tx) error { return tx.Doubt(ref, false) }) // it is looked for, and pinned
-	}
-	return t.gone(ctx, id, f, []block.EpochRef{ref})
+	return nil
 }
 
 // Brought implements replica.Keeping.
