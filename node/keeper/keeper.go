@@ -105,27 +105,8 @@ func (k *keeper) open(ctx context.Context) (err error) {
 	if k.home, err = control.OpenHome(k.cfg.Data); err != nil {
 		return err
 	}
-	if k.cfg.Bucket != "" {
-		if k.target, err = s3store.ParseURL(k.cfg.Bucket); err != nil {
-			return err
-		}
-	}
-	if err := k.checkFolder(); err != nil {
+	if err := k.openIdentity(ctx); err != nil {
 		return err
-	}
-	if k.inBucket() {
-		if err := k.openBucket(ctx); err != nil {
-			return k.bucketError(err)
-		}
-	}
-	if k.id, err = k.loadIdentity(); err != nil {
-		return err
-	}
-	if k.inBucket() {
-		if err := k.holdOwn(ctx); err != nil {
-			return k.bucketError(err)
-		}
-		k.startHolding(ctx)
 	}
 	if k.settings, err = settings.Open(k.cfg.file(settingsFile)); err != nil {
 		return err
@@ -162,6 +143,33 @@ func (k *keeper) open(ctx context.Context) (err error) {
 		return err
 	}
 	k.openExchanges()
+	return nil
+}
+
+// openIdentity becomes the vault that the data folder, or the bucket, says.
+func (k *keeper) openIdentity(ctx context.Context) (err error) {
+	if k.cfg.Bucket != "" {
+		if k.target, err = s3store.ParseURL(k.cfg.Bucket); err != nil {
+			return err
+		}
+	}
+	if err := k.checkFolder(); err != nil {
+		return err
+	}
+	if k.inBucket() {
+		if err := k.openBucket(ctx); err != nil {
+			return k.bucketError(err)
+		}
+	}
+	if k.id, err = k.loadIdentity(); err != nil {
+		return err
+	}
+	if k.inBucket() {
+		if err := k.holdOwn(ctx); err != nil {
+			return k.bucketError(err)
+		}
+		k.startHolding(ctx)
+	}
 	return nil
 }
 
