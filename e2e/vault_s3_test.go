@@ -228,3 +228,41 @@ func TestABucketThatCannotBeUsedIsNamed(t *testing.T) {
 		}
 	}
 }
+
+// TestAVaultThatWasKilledComesBackFromACheckpoint needs some minutes: a checkpoint is made after hundreds of entries, and an identity is free a minute after its holder was killed.
+func TestAVaultThatWasKilledComesBackFromACheckpoint(t *testing.T) {
+	if !*long {
+		t.Skip("takes minutes: run with -long")
+	}
+	a, b, v, _, dir := keptInBucket(t)
+	fillMarked(t, a)
+	a.wait(t)
+	i := 0
+	eventually(t, "a checkpoint is made", func() error {
+		for range 3 { // each change is told by itself
+			a.at(t).write("changes", fmt.Sprintf("change %d\n", i))
+			i++
+		}
+		anchors, err := filepath.Glob(filepath.Join(dir, "state", "meshes", "*", "anchor"))
+		check(t, err)
+		for _, name := range anchors {
+			if st, err := os.Stat(name); err == nil && st.Size() > 200 { // it names parts
+				return nil
+			}
+		}
+		return errors.New("not yet")
+	})
+	a.at(t).write("after", "the checkpoint\n")
+	a.wait(t)
+	want := a.tree(t)
+	a.stop(t)
+	check(t, v.Kill())
+	check(t, os.RemoveAll(v.Home))
+	check(t, v.Start())
+	check(t, v.Ready(within(t)))
+	b.up(t)
+	b.wait(t)
+	if diff := want.Diff(b.tree(t)); len(diff) > 0 {
+		t.Errorf("what came from the checkpoint is not what went in: %q", diff)
+	}
+}

@@ -250,7 +250,7 @@ func TestProcessesOnABucketLoseNothingThatAnyAcknowledged(t *testing.T) {
 	t.Parallel()
 	schedules, steps := 2, 60
 	if *long {
-		schedules, steps = 100, 120
+		schedules, steps = 200, 120
 	}
 	for seed := range schedules {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { schedule(t, uint64(seed), steps) })

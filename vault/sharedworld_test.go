@@ -44,64 +44,6 @@ type bucketWorld struct {
 	seen int                      // guarded by mu
 }
 
-// people are the identities of a mesh, made once: keys are slow to make.
-type people struct {
-	ids        []*mesh.Identity // the first two are devices, the others vaults
-	mesh       shoal.MeshID
-	folder     shoal.FolderID
-	statements [][]byte
-	keys       []*mesh.FolderKeys // of the devices
-}
-
-const vaults = 4
-
-var thePeople = sync.OnceValues(func() (*people, error) {
-	chance := mathrand.NewChaCha8([32]byte{1})
-	phrase, err := mesh.NewPhrase(bytes.Repeat([]byte{7}, 32))
-	if err != nil {
-		return nil, err
-	}
-	root, err := mesh.RootFromPhrase(phrase)
-	if err != nil {
-		return nil, err
-	}
-	p := &people{}
-	for range 2 + vaults {
-		id, err := mesh.NewIdentity(chance)
-		if err != nil {
-			return nil, err
-		}
-		p.ids = append(p.ids, id)
-	}
-	now := time.Unix(1_700_000_000, 0)
-	r, err := mesh.Create(root, p.ids[0], "ann", chance, now)
-	if err != nil {
-		return nil, err
-	}
-	p.mesh = r.Mesh()
-	if p.folder, err = r.AddFolder(p.ids[0], "docs", now, chance); err != nil {
-		return nil, err
-	}
-	for i, id := range p.ids[1:] {
-		role := mesh.RoleVault
-		if i == 0 {
-			role = mesh.RoleMember
-		}
-		if err := r.Admit(p.ids[0], id.Device(), id.HPKEPublic(), fmt.Sprintf("device-%d", i+1), role, now); err != nil {
-			return nil, err
-		}
-	}
-	for _, id := range p.ids[:2] {
-		k, err := r.FolderKeys(id, p.folder)
-		if err != nil {
-			return nil, err
-		}
-		p.keys = append(p.keys, k)
-	}
-	p.statements = r.Statements()
-	return p, nil
-})
-
 // author is a device that writes.
 type author struct {
 	id      *mesh.Identity
@@ -113,7 +55,7 @@ type author struct {
 // written is what the model knows of a record.
 type written struct {
 	blocks     []block.EpochRef
-	superseded time.Time // zero: it is the newest of its path in its journal
+	superseded time.Time // or replaced by the other device; zero: it is live
 	promised   bool      // a vault said that it is durable, with its blocks, while it was the newest
 }
 
@@ -143,23 +85,6 @@ func newBucketWorld(t *testing.T, seed uint64, processes int) *bucketWorld {
 		}
 	})
 	return w
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func rosterOf(t *testing.T, p *people) *mesh.Roster {
-	t.Helper()
-	r := mesh.NewRoster()
-	for _, raw := range p.statements {
-		_, err := r.Add(raw)
-		must(t, err)
-	}
-	return r
 }
 
 func (w *bucketWorld) clock() time.Time { return w.now }
@@ -384,9 +309,30 @@ func (w *bucketWorld) write(d *author, p shoal.Path, first, n int) {
 		return err
 	}))
 	if was, ok := d.newest[p]; ok {
-		d.written[was].superseded = w.now
+		d.written[was].supersede(w.now)
 	}
+	w.replaced(d, p)
 	d.newest[p], d.written[dots[0]] = dots[0], wr
+}
+
+// replaced notes that what a device writes at a path replaces what it knows there of the others.
+func (w *bucketWorld) replaced(d *author, p shoal.Path) {
+	w.t.Helper()
+	must(w.t, d.f.View(func(tx *index.Tx) error {
+		known := tx.Frontier()
+		for _, o := range w.devices {
+			if was, ok := o.newest[p]; ok && o != d && known[was.Journal].Seq >= was.Seq {
+				o.written[was].supersede(w.now)
+			}
+		}
+		return nil
+	}))
+}
+
+func (wr *written) supersede(at time.Time) {
+	if wr.superseded.IsZero() {
+		wr.superseded = at
+	}
 }
 
 // deliver brings everything a folder has to another, by batches or by buckets.

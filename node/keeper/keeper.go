@@ -74,19 +74,8 @@ const inFlight = 64 << 20
 
 // open builds everything that does not run yet.
 func (k *keeper) open(ctx context.Context) (err error) {
-	if k.inBucket() {
-		if err := k.openBucket(ctx); err != nil {
-			return k.bucketError(err)
-		}
-	}
-	if k.id, err = k.loadIdentity(); err != nil {
+	if err := k.openIdentity(ctx); err != nil {
 		return err
-	}
-	if k.inBucket() {
-		if err := k.holdOwn(ctx); err != nil {
-			return k.bucketError(err)
-		}
-		k.startHolding(ctx)
 	}
 	if k.settings, err = settings.Open(k.cfg.file(settingsFile)); err != nil {
 		return err
@@ -114,6 +103,25 @@ func (k *keeper) open(ctx context.Context) (err error) {
 		return err
 	}
 	k.openExchanges()
+	return nil
+}
+
+// openIdentity becomes the vault that the data folder, or the bucket, says.
+func (k *keeper) openIdentity(ctx context.Context) (err error) {
+	if k.inBucket() {
+		if err := k.openBucket(ctx); err != nil {
+			return k.bucketError(err)
+		}
+	}
+	if k.id, err = k.loadIdentity(); err != nil {
+		return err
+	}
+	if k.inBucket() {
+		if err := k.holdOwn(ctx); err != nil {
+			return k.bucketError(err)
+		}
+		k.startHolding(ctx)
+	}
 	return nil
 }
 
