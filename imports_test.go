@@ -55,15 +55,15 @@ var rooms = []room{
 	{pkg: "blockexchange", imports: "block mesh p2p", reason: "floor 3: blocks are exchanged without knowing files or records"},
 
 	{
-		pkg: "vault", imports: "block block/packstore conflict mesh index p2p indexexchange blockexchange",
-		reason: "floor 4: a vault has no disk to materialise on; its tests keep blocks in the real store",
+		pkg: "vault", imports: "block block/packstore block/s3store conflict mesh index p2p indexexchange blockexchange",
+		reason: "floor 4: a vault has no disk to materialise on; it pins what it shares with others in a bucket; its tests keep blocks in the real stores",
 	},
 	{pkg: "history", imports: "block conflict mesh index folder blockexchange", planned: true, reason: "floor 4: stands on floors 0 to 3"},
 	{pkg: "share", imports: "block conflict mesh index p2p folder blockexchange", planned: true, reason: "floor 4: stands on floors 0 to 3"},
 
 	{
 		pkg:     "node",
-		imports: "block block/packstore conflict mesh index p2p folder folder/disk folder/ignore folder/watch indexexchange blockexchange vault history share",
+		imports: "block block/packstore block/s3store conflict mesh index p2p folder folder/disk folder/ignore folder/watch indexexchange blockexchange vault vault/ledger vault/replica history share",
 		reason:  "floor 5: builds everything below from a config",
 	},
 	{pkg: "node/durable", only: true, reason: "a file is replaced without knowing what is in it"},
@@ -90,7 +90,7 @@ var rooms = []room{
 		pkg: "e2e/kept", only: true, imports: "block block/packstore mesh index node/rosterfile",
 		reason: "the data folder of a vault is read, and filled, by the packages that know its files, without the vault",
 	},
-	{pkg: "e2e", imports: "node/control", planned: true, reason: "end-to-end tests run the built program and see what a user sees"},
+	{pkg: "e2e", imports: "node/control block/s3store/s3test", planned: true, reason: "end-to-end tests run the built program and see what a user sees"},
 }
 
 // library is the rule of one library, by the beginning of its import paths.

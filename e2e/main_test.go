@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/shoalmesh/shoal/block/s3store/s3test"
 )
 
 // What the command line of the tests says.
@@ -54,7 +56,7 @@ func run(m *testing.M) int {
 	if *patience == 0 {
 		*patience = choose(time.Minute, 10*time.Minute)
 	}
-	return m.Run()
+	return s3test.Main(m)
 }
 
 // inMemory is a file system that waits for no disk: short runs show what is right, long ones what a disk does to it.

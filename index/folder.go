@@ -28,6 +28,9 @@ type FolderConfig struct {
 	// Keeper: this is a vault, which keeps records as they travelled and has no keys; Keys is not called. Of the methods of Tx only
 	// those work that exchange journals and statuses, and those about what is Kept. It must not change in a database's life.
 	Keeper bool
+
+	// Shared: others delete from the keeper's block store too. See keepshared.go.
+	Shared bool
 }
 
 // Folder is one folder of a database. Safe for concurrent use.

@@ -11,7 +11,7 @@ import (
 
 // A keeper can't open what it keeps, so a copy of a block is a claim of who gave it, and a report that it does not open is a claim
 // of who made it. Both are kept here, with their names. Of a block's first copy use.from says who gave it, as long as nobody doubts it and
-// there is no other; so most blocks need no line here.
+// there is no other; so most blocks need no line here. In a store that others share (FolderConfig.Shared) each copy that came here has one.
 
 // Bounds of doubts.
 const (
@@ -72,6 +72,9 @@ func (tx *Tx) loadCopy(at []byte, sealed [32]byte) (c heldCopy, listed bool, err
 			return c, true, tx.damaged("copy", key, err)
 		}
 		return c, true, nil
+	}
+	if tx.config.Shared {
+		return heldCopy{}, false, nil // another keeper may have put it
 	}
 	u, err := tx.loadUse(at)
 	return heldCopy{from: u.from}, false, err
@@ -149,7 +152,8 @@ func (tx *Tx) holdTrusted(at []byte, copies [][32]byte) error {
 		}
 		trusted = trusted || len(c.doubters) == 0
 	}
-	return tx.changeUse(at, func(u *use) { u.held = trusted && !u.dying })
+	// What lacks in a shared store is to be pinned before it counts.
+	return tx.changeUse(at, func(u *use) { u.held = trusted && !u.dying && (u.held || !tx.config.Shared) })
 }
 
 // DropCopy notes that a copy is gone from the store, or about to go; left are those that stay. When each of them is doubted, or there is none, the
@@ -160,11 +164,14 @@ func (tx *Tx) DropCopy(r block.EpochRef, sealed [32]byte, left [][32]byte) error
 		return err
 	}
 	return tx.change(func() error {
+		if len(left) == 0 {
+			if err := tx.forgetCopies(at); err != nil {
+				return err
+			}
+			return tx.changeUse(at, func(u *use) { u.held, u.dying, u.bytes, u.from = false, false, 0, 0 })
+		}
 		if err := tx.forgetCopy(copyKey(at, sealed)); err != nil {
 			return err
-		}
-		if len(left) == 0 {
-			return tx.changeUse(at, func(u *use) { u.held, u.dying, u.bytes, u.from = false, false, 0, 0 })
 		}
 		// The copies of one block are about the same size.
 		n := uint64(len(left))
@@ -221,7 +228,7 @@ func (tx *Tx) forgive(key []byte, device uint32) error {
 	c.doubters = slices.DeleteFunc(c.doubters, func(d uint32) bool { return d == device })
 	tx.bucket(bCopies).Put(bytes.Clone(key), c.encode())
 	tx.countDoubt(device, -1)
-	if len(c.doubters) > 0 {
+	if len(c.doubters) > 0 || tx.config.Shared { // a block of a shared store is looked for, and pinned
 		return nil
 	}
 	return tx.changeUse(at, func(u *use) { u.held = !u.dying && u.bytes > 0 })

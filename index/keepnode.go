@@ -117,6 +117,13 @@ func (tx *Tx) claimNode(hash, root [32]byte, from, to demand) error {
 // PutNode keeps a reference node that is lacking; one that is not demanded is dropped. Errors: ErrMismatch: it does not match
 // its hash; ErrMalformed.
 func (tx *Tx) PutNode(hash [32]byte, data []byte) error {
+	return tx.putNode(hash, data, !tx.config.Shared)
+}
+
+// PutToldNode is PutNode for what another keeper told of.
+func (tx *Tx) PutToldNode(hash [32]byte, data []byte) error { return tx.putNode(hash, data, true) }
+
+func (tx *Tx) putNode(hash [32]byte, data []byte, told bool) error {
 	if blake3.Sum256(data) != hash {
 		return fmt.Errorf("reference node %x: %w", hash[:4], ErrMismatch)
 	}
@@ -127,6 +134,9 @@ func (tx *Tx) PutNode(hash [32]byte, data []byte) error {
 		n, err := tx.loadNode(hash)
 		if err != nil || n.demands() == demandNone {
 			return err
+		}
+		if !told && len(n.data) == 0 {
+			tx.noteUntold(hash)
 		}
 		return tx.changeNode(hash, func(n *node) { n.data = bytes.Clone(data) })
 	})

@@ -41,8 +41,8 @@ func (tx *Tx) putStored(c *Stored) error {
 		return err
 	}
 	key := useKey(c.Block.ID, epoch)
-	if tx.bucket(bCopies).Get(copyKey(key, c.Sealed)) != nil && !c.Found {
-		return nil // the very copy was noted before
+	if noted, err := tx.putAgain(key, c); noted || err != nil {
+		return err
 	}
 	another := false
 	err = tx.changeUse(key, func(u *use) {
@@ -60,11 +60,29 @@ func (tx *Tx) putStored(c *Stored) error {
 		}
 		u.held, u.dying = true, false
 	})
-	if err == nil && another {
+	if err == nil && (another || tx.config.Shared && !c.Found) {
 		line := heldCopy{from: from}
 		tx.bucket(bCopies).Put(copyKey(key, c.Sealed), line.encode())
 	}
 	return err
+}
+
+// putAgain tells whether the very copy was noted before. In a store that others share it may have been gone meanwhile.
+func (tx *Tx) putAgain(key []byte, c *Stored) (noted bool, err error) {
+	if c.Found || tx.bucket(bCopies).Get(copyKey(key, c.Sealed)) == nil {
+		return false, nil
+	}
+	if !tx.config.Shared {
+		return true, nil
+	}
+	line, _, err := tx.loadCopy(key, c.Sealed)
+	if err != nil || len(line.doubters) > 0 {
+		return true, err
+	}
+	return true, tx.changeUse(key, func(u *use) {
+		u.bytes = max(u.bytes, uint64(c.Bytes))
+		u.held, u.dying = true, false
+	})
 }
 
 // LetGo ends the keeping of what was superseded, cut off or replaced before a time, up to max records, and tells whether there

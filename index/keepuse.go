@@ -78,6 +78,9 @@ func (tx *Tx) changeUse(key []byte, fn func(*use)) error {
 	if old.live > 0 && u.live == 0 {
 		u.since = tx.now()
 	}
+	if tx.config.Shared && old.live == 0 && u.live > 0 && old.held {
+		u.held = false // another may have deleted it: it is to be looked for, and pinned
+	}
 	tx.listLacking(key, &old, &u, sums)
 	tx.listIdle(key, &old, &u)
 	if err := tx.countUpload(&old, &u); err != nil {

@@ -42,6 +42,10 @@ type Standing struct {
 	Complete   bool        // there are no more of them; more than MaxExceptions make it false
 	Joining    bool        // the disk was not looked at as a whole yet, or nothing of it is recorded because the folder still waits for others
 	Trouble    Trouble     // of a keeper
+
+	// Reach says how much of each journal may be told as received, where not all of what is here is safe yet; nil: all of it. A journal that it does not
+	// name is not told.
+	Reach map[shoal.JournalID]shoal.Seq
 }
 
 // Trouble says why a keeper takes in nothing more. Numbers are part of the status format and never reused.
@@ -85,7 +89,7 @@ func (tx *Tx) SignStatus(st Standing) ([]byte, error) {
 	self := tx.config.Identity.Device()
 	m := &pb.Status{
 		Format: statusFormat, Mesh: tx.config.Mesh[:], Folder: tx.folder.id[:], Device: self[:], Database: tx.databaseNumber(),
-		Counter: counter, Received: tx.positions(), Owed: uint64(max(0, owed)), OwedBytes: uint64(max(0, sums.needBytes)), Complete: complete,
+		Counter: counter, Received: tx.positions(st.Reach), Owed: uint64(max(0, owed)), OwedBytes: uint64(max(0, sums.needBytes)), Complete: complete,
 		Joining: st.Joining, Trouble: uint32(st.Trouble),
 	}
 	if complete {
@@ -102,12 +106,16 @@ func (tx *Tx) SignStatus(st Standing) ([]byte, error) {
 	return raw, nil
 }
 
-// positions is the frontier, sorted.
-func (tx *Tx) positions() []*pb.Position {
+// positions is the frontier, no farther than reach if that is not nil, sorted.
+func (tx *Tx) positions(reach map[shoal.JournalID]shoal.Seq) []*pb.Position {
 	var out []*pb.Position
 	for _, j := range tx.mustJournals().list {
-		if j.seq > 0 {
-			out = append(out, &pb.Position{Journal: j.id.Bytes(), Seq: uint64(j.seq)})
+		seq := j.seq
+		if reach != nil {
+			seq = min(seq, reach[j.id])
+		}
+		if seq > 0 {
+			out = append(out, &pb.Position{Journal: j.id.Bytes(), Seq: uint64(seq)})
 		}
 	}
 	slices.SortFunc(out, func(a, b *pb.Position) int { return bytes.Compare(a.Journal, b.Journal) })

@@ -50,6 +50,7 @@ const (
 	bRoots        // root, journal, seq: records of long files
 	bUploaders    // device → number; number → sums
 	bCopies       // block, epoch, sealed hash → who gave it, who doubts it; device's number → how many it doubts
+	bUntold       // number, hash: nodes that the others who keep the same store were not told of
 	bucketCount
 )
 
@@ -57,6 +58,7 @@ var bucketNames = [bucketCount]string{
 	"meta", "journals", "epochs", "records", "slots", "digests", "stage", "deferred", "mentions", "holds", "rows", "needs",
 	"conflicts", "follows", "blocks", "recipes", "statuses", "problems", "forks", "retries", "acks", "lapses", "proofs", "spoiled",
 	"uses", "lacking", "idle", "kept", "expiry", "replaced", "nodes", "lackingnodes", "work", "roots", "uploaders", "copies",
+	"untold",
 }
 
 // Tx is one transaction on a folder. Not safe for concurrent use, and not to be used after the function that got it.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/block"
+	"github.com/shoalmesh/shoal/block/s3store"
 	"github.com/shoalmesh/shoal/blockexchange"
 	"github.com/shoalmesh/shoal/index"
 	"github.com/shoalmesh/shoal/mesh"
@@ -139,15 +140,11 @@ func (t *Tenant) displace(ctx context.Context, f *index.Folder, s *index.Stored)
 	if len(gone) == 0 {
 		return nil
 	}
-	for _, h := range gone {
-		key.Sealed = h
-		if err := t.cfg.Packs.Delete(ctx, key); err != nil {
-			return t.storeFailed(err)
-		}
+	stay, err := t.deleteCopies(ctx, key, gone)
+	if err != nil {
+		return err
 	}
-	if err := t.cfg.Packs.Sync(ctx); err != nil {
-		return t.storeFailed(err)
-	}
+	gone, left = except(gone, stay), append(left, stay...)
 	return t.update(ctx, f, func(tx *index.Tx) error {
 		for _, h := range gone {
 			if err := tx.DropCopy(s.Block, h, left); err != nil {
@@ -156,6 +153,43 @@ func (t *Tenant) displace(ctx context.Context, f *index.Folder, s *index.Stored)
 		}
 		return nil
 	})
+}
+
+// deleteCopies deletes copies of a block, durably, and returns those that stay: somebody who shares the store counts on them. t.store is held.
+func (t *Tenant) deleteCopies(ctx context.Context, key block.Key, copies [][32]byte) (stay [][32]byte, err error) {
+	for _, h := range copies {
+		key.Sealed = h
+		if t.cfg.Shared != nil {
+			err = t.cfg.Shared.DeleteAsOf(ctx, key, t.cfg.Clock())
+		} else {
+			err = t.cfg.Packs.Delete(ctx, key)
+		}
+		if err != nil && !errors.Is(err, s3store.ErrPinned) {
+			return nil, t.bucketFailed(ctx, err)
+		}
+	}
+	if err := t.cfg.Packs.Sync(ctx); err != nil {
+		return nil, t.bucketFailed(ctx, err)
+	}
+	if t.cfg.Shared == nil {
+		return nil, nil
+	}
+	key.Sealed = [32]byte{}
+	there, err := t.cfg.Packs.Copies(ctx, key)
+	if err != nil {
+		return nil, t.bucketFailed(ctx, err)
+	}
+	return except(copies, except(copies, there)), nil
+}
+
+// except returns the hashes of a list that are not in another.
+func except(list, not [][32]byte) (out [][32]byte) {
+	for _, h := range list {
+		if !slices.Contains(not, h) {
+			out = append(out, h)
+		}
+	}
+	return out
 }
 
 // Sealed implements blockexchange.Keeper: first a copy that nobody doubts, then those that few doubt.

@@ -38,6 +38,7 @@ func (in *intake) take(ctx context.Context, w blockexchange.Want, from shoal.Dev
 		if err != nil {
 			return fmt.Errorf("keep reference node: %w", err)
 		}
+		t.wakeOthers()
 		return t.workNodes(ctx, in.folder)
 	}
 	key := block.Key{Folder: in.id, Epoch: w.Epoch, ID: w.Block, Sealed: block.SealedHash(sealed)}

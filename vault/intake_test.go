@@ -97,7 +97,7 @@ func TestBeyondTheQuotaNothingIsHalfStored(t *testing.T) {
 		m.must(ann.tell(v))
 		pass(time.Second)
 		k := v.kept()
-		m.must(v.tenant.SetQuota(k.Bytes() + 1500))
+		m.must(v.tenant.SetQuota(m.t.Context(), k.Bytes()+1500))
 		var refs []block.EpochRef
 		for i := range 10 {
 			refs = append(refs, ann.write(shoal.Path(fmt.Sprint("f", i)), fmt.Sprint(i, string(make([]byte, 900))))...)
@@ -121,7 +121,7 @@ func TestBeyondTheQuotaNothingIsHalfStored(t *testing.T) {
 		if here == len(refs) {
 			t.Error("all is here, beyond the quota")
 		}
-		m.must(v.tenant.SetQuota(0))
+		m.must(v.tenant.SetQuota(m.t.Context(), 0))
 		pass(time.Minute)
 		v.whole(true)
 		v.has(true, refs...)

@@ -111,6 +111,9 @@ func (t *Tenant) workNodes(ctx context.Context, f *index.Folder) error {
 // adopt notes blocks that are in the store although the index does not know it, after a crash between the two, and returns the others. Copies that
 // are doubted are not enough.
 func (t *Tenant) adopt(ctx context.Context, id shoal.FolderID, f *index.Folder, lacks []index.Lack) (rest []index.Lack, err error) {
+	if t.cfg.Shared != nil {
+		return t.adoptShared(ctx, id, f, lacks)
+	}
 	for some := range slices.Chunk(lacks, adoptPage) {
 		left, err := t.adoptSome(ctx, id, f, some)
 		if err != nil {

@@ -1,6 +1,8 @@
 package vault
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	"github.com/shoalmesh/shoal"
@@ -56,15 +58,24 @@ func (t *Tenant) Report() (Report, error) {
 	return r, nil
 }
 
-// SetQuota chooses how many bytes may be kept; 0: any number. What is there stays.
-func (t *Tenant) SetQuota(bytes int64) error {
-	if err := t.cfg.Settings.Update(func(s *State) error { s.Quota = max(0, bytes); return nil }); err != nil {
-		return err
-	}
-	return t.measure()
+// SetQuota chooses how many bytes may be kept; 0: any number. What is there stays. With other processes, they know when it returns nil.
+func (t *Tenant) SetQuota(ctx context.Context, bytes int64) error {
+	err := t.cfg.Settings.Update(func(s *State) error { s.Quota = max(0, bytes); return nil })
+	return errors.Join(err, t.tellOthers(ctx), t.measure())
 }
 
-// SetRetention chooses how long what nothing live needs is kept; see Policy.Set.
-func (t *Tenant) SetRetention(d time.Duration) error {
-	return t.cfg.Settings.Update(func(s *State) error { return s.Policy.Set(d, wall(t.cfg.Clock())) })
+// tellOthers has the other processes know everything.
+func (t *Tenant) tellOthers(ctx context.Context) error {
+	if o := t.others(); o != nil {
+		return o.Sync(ctx)
+	}
+	return nil
+}
+
+// SetRetention chooses how long what nothing live needs is kept; see Policy.Set. With other processes, they know when it returns nil.
+func (t *Tenant) SetRetention(ctx context.Context, d time.Duration) error {
+	if err := t.cfg.Settings.Update(func(s *State) error { return s.Policy.Set(d, wall(t.cfg.Clock())) }); err != nil {
+		return err
+	}
+	return t.tellOthers(ctx)
 }

@@ -115,6 +115,9 @@ func (t *Tenant) repair(ctx context.Context, damaged []block.Key) error {
 	if len(damaged) == 0 {
 		return nil
 	}
+	if t.cfg.Shared != nil {
+		return t.repairShared(ctx, damaged)
+	}
 	t.store.Lock()
 	defer t.store.Unlock()
 	bad := map[[32]byte]bool{}

@@ -146,11 +146,28 @@ func (t *Tenant) noteOrphans(ctx context.Context, orphans []found) error {
 		return t.storeFailed(err)
 	}
 	for id, here := range byFolder {
-		if err := t.note(ctx, id, t.index(id), here); err != nil {
+		if err := t.noteIdle(ctx, t.index(id), here); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// noteIdle notes blocks in the store that nothing live demands. What became live meanwhile is left to pull, which looks for it, and pins it where others delete too.
+func (t *Tenant) noteIdle(ctx context.Context, f *index.Folder, here []index.Stored) error {
+	return t.update(ctx, f, func(tx *index.Tx) error {
+		idle := make([]index.Stored, 0, len(here))
+		for _, h := range here {
+			d, err := tx.DemandFor(h.Block)
+			if err != nil {
+				return err
+			}
+			if !d.Live {
+				idle = append(idle, h)
+			}
+		}
+		return tx.PutStored(idle)
+	})
 }
 
 // sweepIndex looks for blocks of a folder that count as being in the store and are not.
@@ -168,6 +185,9 @@ func (t *Tenant) sweepIndex(ctx context.Context, id shoal.FolderID) error {
 		gone, err := t.gone(ctx, id, held)
 		if err == nil && len(gone) > 0 {
 			err = t.noteGone(ctx, f, gone)
+		}
+		if err == nil && t.cfg.Shared != nil {
+			err = t.lookAtDoubted(ctx, f, held)
 		}
 		if err != nil || at == (block.EpochRef{}) {
 			return err
@@ -201,7 +221,9 @@ func (t *Tenant) noteGone(ctx context.Context, f *index.Folder, refs []block.Epo
 		for _, r := range refs {
 			d, err := tx.DemandFor(r)
 			if err == nil && d.Held {
-				n++
+				if t.cfg.Shared == nil || d.Live { // what nothing demands another process may have let go of
+					n++
+				}
 				err = tx.DropCopy(r, [32]byte{}, nil)
 			}
 			if err != nil {

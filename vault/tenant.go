@@ -43,6 +43,8 @@ type Config struct {
 	Roster   func() *mesh.State // cheap, safe for concurrent use
 	DB       *index.DB          // used by this tenant alone
 	Packs    Packs              // used by this tenant alone
+	Shared   SharedPacks        // the same as Packs, if other processes use them too; nil: nobody does. Then DB's folders are opened as Shared, and Others is needed
+	Others   func() Others      // called after New
 	Fetcher  func() Fetcher     // called when something is to be fetched, after Run began
 	Changed  func(shoal.FolderID)
 	Settings *Settings
@@ -72,12 +74,17 @@ type Tenant struct {
 	guard   *ClockGuard
 	scrubs  scrubState
 	strikes strikes
+
+	compacted time.Duration // used by tend alone: running time at the last compaction of a shared store
 }
 
 // New makes a tenant that does nothing until Run.
 func New(c Config) (*Tenant, error) {
 	if c.Identity == nil || c.Roster == nil || c.DB == nil || c.Packs == nil || c.Fetcher == nil || c.Changed == nil || c.Settings == nil {
 		return nil, fmt.Errorf("tenant without one of its parts: %w", shoal.ErrInvalid)
+	}
+	if (c.Shared == nil) != (c.Others == nil) {
+		return nil, fmt.Errorf("tenant that shares its store with nobody: %w", shoal.ErrInvalid)
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now
@@ -105,7 +112,7 @@ func (t *Tenant) OpenFolders(ctx context.Context) error {
 		if open {
 			continue
 		}
-		idx, err := t.cfg.DB.Folder(f.ID, index.FolderConfig{Mesh: t.cfg.Mesh, Identity: t.cfg.Identity, Roster: t.cfg.Roster, Keeper: true})
+		idx, err := t.Open(f.ID)
 		if err != nil {
 			return err
 		}
@@ -120,6 +127,16 @@ func (t *Tenant) OpenFolders(ctx context.Context) error {
 	}
 	nudge(t.news)
 	return nil
+}
+
+// Open returns a folder of the database, whether the roster names it or not.
+func (t *Tenant) Open(id shoal.FolderID) (*index.Folder, error) {
+	return t.cfg.DB.Folder(id, FolderConfig(&t.cfg))
+}
+
+// FolderConfig is how a tenant opens its folders.
+func FolderConfig(c *Config) index.FolderConfig {
+	return index.FolderConfig{Mesh: c.Mesh, Identity: c.Identity, Roster: c.Roster, Keeper: true, Shared: c.Shared != nil}
 }
 
 func nudge(c chan struct{}) {
@@ -159,6 +176,11 @@ func (t *Tenant) index(id shoal.FolderID) *index.Folder {
 
 // RecordsCame says that records of a folder came or went: more may be lacking.
 func (t *Tenant) RecordsCame(id shoal.FolderID) {
+	t.wakeOthers()
+	t.nudgePull(id)
+}
+
+func (t *Tenant) nudgePull(id shoal.FolderID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if c := t.wake[id]; c != nil {
@@ -167,14 +189,21 @@ func (t *Tenant) RecordsCame(id shoal.FolderID) {
 }
 
 // Standing is what the vault says of itself in its signed status.
-func (t *Tenant) Standing(_ shoal.FolderID, tx *index.Tx) (index.Standing, error) {
+func (t *Tenant) Standing(id shoal.FolderID, tx *index.Tx) (index.Standing, error) {
 	st := index.Standing{Complete: true, Trouble: index.Trouble(t.trouble.Load())}
+	if o := t.others(); o != nil {
+		var err error
+		if st.Reach, st.Complete, err = o.Reach(id, tx); err != nil {
+			return st, err
+		}
+	}
 	if tx.EverWhole() {
 		return st, nil
 	}
 	whole, err := t.hasWhatOneHas(tx)
 	if err == nil && whole {
 		tx.SetWhole()
+		t.wakeOthers()
 	}
 	st.Joining = !whole
 	return st, err

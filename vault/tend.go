@@ -14,9 +14,10 @@ import (
 // How what is kept is tended.
 const (
 	tendEvery    = time.Minute
-	letGoPage    = 64   // records in one transaction; each may concern as many blocks
-	dropPage     = 1024 // blocks in one
-	compactBelow = 0.6  // packs of which less is live are rewritten
+	letGoPage    = 64        // records in one transaction; each may concern as many blocks
+	dropPage     = 1024      // blocks in one
+	compactBelow = 0.6       // packs of which less is live are rewritten
+	compactEvery = time.Hour // a store in a bucket: each Sync leaves a small pack, and an entry
 	scrubEvery   = 7 * 24 * time.Hour
 )
 
@@ -83,10 +84,12 @@ func (t *Tenant) Tend(ctx context.Context) error {
 		}
 		dropped += n
 	}
-	if dropped == 0 {
+	if dropped > 0 {
+		t.cfg.Log.Info("let go of blocks", "blocks", dropped)
+	} else if t.cfg.Shared == nil || t.cfg.Elapsed()-t.compacted < compactEvery {
 		return nil
 	}
-	t.cfg.Log.Info("let go of blocks", "blocks", dropped)
+	t.compacted = t.cfg.Elapsed()
 	if _, err := t.cfg.Packs.Compact(ctx, compactBelow); err != nil && ctx.Err() == nil {
 		t.cfg.Log.Error("compact packs", "err", err)
 	}
@@ -97,6 +100,11 @@ func (t *Tenant) Tend(ctx context.Context) error {
 func (t *Tenant) letGo(ctx context.Context, id shoal.FolderID) (dropped int, err error) {
 	f := t.index(id)
 	now := t.cfg.Clock()
+	if o := t.others(); o != nil { // what is decided below is decided by all that anybody told before now
+		if err := o.Refresh(ctx); err != nil {
+			return 0, t.bucketFailed(ctx, err)
+		}
+	}
 	policy := t.cfg.Settings.Get().Policy
 	before := now.Add(-policy.At(now))
 	for more := true; more; {
@@ -111,7 +119,7 @@ func (t *Tenant) letGo(ctx context.Context, id shoal.FolderID) (dropped int, err
 		return 0, err
 	}
 	for {
-		n, err := t.drop(ctx, id, f, before)
+		n, err := t.drop(ctx, id, f, before, now)
 		dropped += n
 		if err != nil || n < dropPage {
 			return dropped, err
@@ -119,8 +127,8 @@ func (t *Tenant) letGo(ctx context.Context, id shoal.FolderID) (dropped int, err
 	}
 }
 
-// drop deletes a page of blocks. Nothing is put meanwhile, so that what is deleted is what was chosen.
-func (t *Tenant) drop(ctx context.Context, id shoal.FolderID, f *index.Folder, before time.Time) (int, error) {
+// drop deletes a page of blocks. Nothing is put meanwhile, so that what is deleted is what was chosen. Everything that other processes had told at asOf is known.
+func (t *Tenant) drop(ctx context.Context, id shoal.FolderID, f *index.Folder, before, asOf time.Time) (int, error) {
 	t.store.Lock()
 	defer t.store.Unlock()
 	var refs []block.EpochRef
@@ -130,18 +138,26 @@ func (t *Tenant) drop(ctx context.Context, id shoal.FolderID, f *index.Folder, b
 	}); err != nil || len(refs) == 0 {
 		return 0, err
 	}
-	for _, r := range refs {
-		if err := t.cfg.Packs.Delete(ctx, block.Key{Folder: id, Epoch: r.Epoch, ID: r.ID}); err != nil {
-			return 0, t.storeFailed(err)
+	if t.cfg.Shared != nil {
+		if err := t.dropShared(ctx, id, f, refs, asOf); err != nil {
+			return 0, err
 		}
-	}
-	if err := t.cfg.Packs.Sync(ctx); err != nil {
-		return 0, t.storeFailed(err)
-	}
-	if err := t.update(ctx, f, func(tx *index.Tx) error { return tx.EndDrop(refs) }); err != nil {
+	} else if err := t.dropOwn(ctx, id, f, refs); err != nil {
 		return 0, err
 	}
 	return len(refs), nil
+}
+
+func (t *Tenant) dropOwn(ctx context.Context, id shoal.FolderID, f *index.Folder, refs []block.EpochRef) error {
+	for _, r := range refs {
+		if err := t.cfg.Packs.Delete(ctx, block.Key{Folder: id, Epoch: r.Epoch, ID: r.ID}); err != nil {
+			return t.storeFailed(err)
+		}
+	}
+	if err := t.cfg.Packs.Sync(ctx); err != nil {
+		return t.storeFailed(err)
+	}
+	return t.update(ctx, f, func(tx *index.Tx) error { return tx.EndDrop(refs) })
 }
 
 // forgive drops the doubts of devices that were revoked.
@@ -165,6 +181,7 @@ func (t *Tenant) forgive(ctx context.Context) error {
 				}
 			}
 			t.cfg.Changed(id)
+			t.nudgePull(id)
 		}
 	}
 	return nil
@@ -187,7 +204,7 @@ func (t *Tenant) measure() error {
 			}
 		}
 	case index.TroubleDisk:
-		if whole { // else pull tries, and ends it when something could be written
+		if whole && t.cfg.Shared == nil { // else pull tries, and ends it when something could be written; of a bucket, Ledger does
 			t.setTrouble(index.TroubleNone, nil)
 		}
 	}

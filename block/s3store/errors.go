@@ -31,6 +31,8 @@ var (
 	ErrSize = bucket.ErrSize
 	// ErrCredentials: no credentials were found, or the server refuses those which were.
 	ErrCredentials = bucket.ErrCredentials
+	// ErrClock: the server refuses requests because the clock of this machine differs from its own.
+	ErrClock = bucket.ErrClock
 	// ErrNoBucket: the bucket does not exist; it is not created.
 	ErrNoBucket = bucket.ErrNoBucket
 	// ErrUnsupported: the server does not keep the conditions of writes, so that processes cannot share a bucket on it.

@@ -224,6 +224,55 @@ func TestWhatIsPutIsPinned(t *testing.T) {
 	holds(t, b, 1, 2, 3)
 }
 
+func TestADeletionThatSleptStopsBeforeALaterPin(t *testing.T) {
+	r := newRig(t)
+	clock := time.Now()
+	config := func() Config {
+		c := r.config()
+		c.Now = func() time.Time { return clock }
+		return c
+	}
+	a, b := r.open(config()), r.open(config())
+	puts(t, a, 0, 3)
+	must(t, b.Refresh(t.Context()))
+	must(t, a.Delete(t.Context(), one(0)))
+	asOf := clock // a knows what was told until here
+	must(t, a.DeleteAsOf(t.Context(), one(1), asOf))
+	clock = clock.Add(time.Minute)
+	have, err := b.PinFor(t.Context(), []block.Key{one(1), one(2)}, time.Hour)
+	if err != nil || !have[0] || !have[1] {
+		t.Fatalf("have %v, %v", have, err)
+	}
+	// The pin is over when a goes on; but what b counted on the block for was told after a had decided.
+	clock = clock.Add(5 * time.Hour)
+	must(t, a.Refresh(t.Context()))
+	if err := a.DeleteAsOf(t.Context(), one(2), asOf); !errors.Is(err, ErrPinned) {
+		t.Errorf("delete by what was known before the pin: %v", err)
+	}
+	must(t, a.Sync(t.Context()))
+	holds(t, b, 1, 2)
+	must(t, a.DeleteAsOf(t.Context(), one(2), clock))
+	must(t, a.Sync(t.Context()))
+	holds(t, b, 1)
+}
+
+func TestHeldTellsTheCopiesAndTheirSizes(t *testing.T) {
+	r := newRig(t)
+	a, b := r.open(r.config()), r.open(r.config())
+	puts(t, a, 0, 1)
+	k := one(0)
+	held, err := b.Held(t.Context(), k)
+	if err != nil || len(held) != 1 || held[0].Sealed != k.Sealed || held[0].Size != len(must2(blocktest.Block(0, 1000))) {
+		t.Errorf("held %v, %v", held, err)
+	}
+	if copies, err := b.Copies(t.Context(), k); err != nil || len(copies) != 1 || copies[0] != k.Sealed {
+		t.Errorf("copies %x, %v", copies, err)
+	}
+	if held, err := b.Held(t.Context(), one(1)); err != nil || len(held) != 0 {
+		t.Errorf("held %v, %v of a block that is not there", held, err)
+	}
+}
+
 func TestReadersFollowWhatIsCompactedAway(t *testing.T) {
 	r := newRig(t)
 	a, b := r.open(r.config()), r.open(r.config())

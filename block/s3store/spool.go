@@ -40,6 +40,7 @@ type spooled struct {
 	offset uint32 // of the record; 0: deleted
 	length uint32
 	from   uint32 // number of the pack from which the copy moves; 0: it is new
+	asOf   uint32 // of a deletion: a pin that ends later stops it; seconds since 1970
 }
 
 func newSpool(dir string, rand io.Reader) *spool {
@@ -109,8 +110,8 @@ func (s *spool) set(k block.Key, c spooled) {
 	s.count(c, 1)
 }
 
-// delete notes that the copy k is deleted.
-func (s *spool) delete(k block.Key) { s.set(k, spooled{sealed: k.Sealed}) }
+// delete notes that the copy k is deleted, if no pin on it ends after asOf.
+func (s *spool) delete(k block.Key, asOf uint32) { s.set(k, spooled{sealed: k.Sealed, asOf: asOf}) }
 
 // forget notes that nothing happened to the copy k.
 func (s *spool) forget(k block.Key) {
@@ -161,7 +162,7 @@ func (s *spool) rewritten(keep func(k block.Key) bool) (_ *spool, err error) {
 			k.Sealed = c.sealed
 			switch {
 			case c.offset == 0:
-				next.delete(k)
+				next.delete(k, c.asOf)
 			case keep(k):
 				sealed, err := s.read(c)
 				if err != nil {

@@ -308,20 +308,27 @@ func (s *Store) Has(ctx context.Context, k block.Key) (bool, error) {
 	}
 }
 
-// Delete implements block.Store. A copy that is pinned stays: ErrPinned. Others see the deletion after the next Sync; if one of them pinned the copy
-// by then, it stays too, and this store has it again.
+// Delete implements block.Store: it is DeleteAsOf now.
 func (s *Store) Delete(ctx context.Context, k block.Key) error {
+	return s.DeleteAsOf(ctx, k, s.config.Now())
+}
+
+// DeleteAsOf deletes a block that was found to be needed by nobody, from what was known at that time. A copy on which a pin ends later than then stays: ErrPinned. Others see
+// the deletion after the next Sync; if one of them pinned the copy by then, it stays too, and this store has it again. So who pins a block for long enough to tell all
+// others that he needs it can count on it, however long another one sleeps between deciding and deleting.
+func (s *Store) DeleteAsOf(ctx context.Context, k block.Key, at time.Time) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := s.withRoom(ctx, func() error { return s.delete(k) }); err != nil {
+	asOf := uint32(min(max(at.Unix(), 1), 1<<32-1))
+	if err := s.withRoom(ctx, func() error { return s.delete(k, asOf) }); err != nil {
 		return fmt.Errorf("delete block %s: %w", k.ID, err)
 	}
 	return nil
 }
 
 // delete notes that copies are deleted. s.mu is held.
-func (s *Store) delete(k block.Key) error {
+func (s *Store) delete(k block.Key, asOf uint32) error {
 	copies, err := s.lookup(k)
 	if err != nil {
 		return err
@@ -334,18 +341,18 @@ func (s *Store) delete(k block.Key) error {
 			return err
 		case len(below) == 0:
 			s.current.forget(k)
-		case s.pinned(below[0].copyAt):
+		case pinned(below[0].copyAt, asOf):
 			return ErrPinned
 		default:
-			s.current.delete(k)
+			s.current.delete(k, asOf)
 		}
 	}
 	return nil
 }
 
-// pinned tells whether a copy may not be deleted now.
-func (s *Store) pinned(c copyAt) bool {
-	return c.until != 0 && s.config.Now().Unix() < int64(c.until)+int64(ClockSlack/time.Second)
+// pinned tells whether a copy may not be deleted by what was known at a time.
+func pinned(c copyAt, asOf uint32) bool {
+	return c.until != 0 && int64(asOf) < int64(c.until)+int64(ClockSlack/time.Second)
 }
 
 // until returns the time d from now as the ledger has it; 0 if d is.

@@ -81,6 +81,8 @@ func TestIndexIsBuiltAgain(t *testing.T) {
 
 func must1(k block.Key, _ []byte) block.Key { return k }
 
+func must2(_ block.Key, sealed []byte) []byte { return sealed }
+
 func TestIndexOfAnotherStoreIsThrownAway(t *testing.T) {
 	r, other := newRig(t), newRig(t)
 	c := r.config()

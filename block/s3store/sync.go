@@ -110,7 +110,7 @@ func (s *Store) plan(sp *spool, until uint32) (*ledger.Entry, error) {
 			}
 			switch {
 			case c.offset == 0:
-				if len(there) > 0 && !s.pinned(there[0]) {
+				if len(there) > 0 && !pinned(there[0], c.asOf) {
 					e.Deletions = append(e.Deletions, k)
 				}
 			case c.from != 0:

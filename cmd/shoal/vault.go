@@ -15,6 +15,7 @@ import (
 type vaultFlags struct {
 	daemonFlags
 	data      string
+	s3        string
 	join      string
 	minimum   time.Duration
 	metrics   string
@@ -33,10 +34,18 @@ costs nothing. It has no keys: it sees sizes and times, no names and no contents
 The first run may join a mesh with a ticket that "shoal invite --role vault" gives on an
 owner's device. More meshes come with "shoal vault tenants add" and "shoal vault invite";
 each listens on the next two ports after those of the one before. --minimum-retention is how
-long superseded data is kept at least; it is fixed for a mesh when it comes.`,
+long superseded data is kept at least; it is fixed for a mesh when it comes.
+
+With --s3 everything is kept in a bucket of an S3-compatible store, encrypted as it
+came; the data folder is a cache. Such a vault keeps one mesh. Several vaults may run on one
+bucket at once, each on a machine or a data folder of its own; each joins with a ticket of
+its own. One that is started with an empty folder and no ticket takes the place of one that
+has ended. Credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or
+~/.aws/credentials.`,
 		Example: `  shoal vault --data /srv/vault --join TICKET
   shoal vault --data /srv/vault --listen /ip4/0.0.0.0/tcp/4001
   shoal vault --data /srv/vault --metrics 127.0.0.1:9091 --log-format json
+  shoal vault --s3 https://s3.example.org/bucket/vault --join TICKET
   shoal vault status --data /srv/vault`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -52,7 +61,8 @@ long superseded data is kept at least; it is fixed for a mesh when it comes.`,
 	cmd.Flags().DurationVar(&f.minimum, "minimum-retention", 24*time.Hour, "how long superseded data is kept at least; fixed by the first run")
 	cmd.Flags().StringVar(&f.metrics, "metrics", "", "`host:port` of /healthz and of /metrics for Prometheus")
 	cmd.Flags().StringVar(&f.logFormat, "log-format", "text", "`form` of the log on standard error: text or json")
-	cmd.PersistentFlags().StringVar(&f.data, "data", "", "`folder` of all that the vault keeps (default: the home)")
+	cmd.PersistentFlags().StringVar(&f.data, "data", "", "`folder` of all that the vault keeps (default: the home; with --s3: a folder in the user's cache)")
+	cmd.PersistentFlags().StringVar(&f.s3, "s3", "", "`URL` of the bucket that keeps everything: https://HOST/BUCKET[/PREFIX][?region=REGION]")
 	cmd.AddCommand(newVaultStatus(a, &f), newVaultTenants(a, &f), newVaultQuota(a, &f), newVaultScrub(a, &f), newVaultInvite(a, &f), newVaultHealth(a, &f), newVaultExport(a, &f), newVaultImport(a, &f))
 	return cmd
 }
@@ -79,15 +89,18 @@ func (f *vaultFlags) config(a *app) (keeper.Config, error) {
 	}
 	return keeper.Config{
 		Metrics: f.metrics,
-		Data:    d.Home, Name: d.Name, Listen: d.Listen, NoMDNS: d.NoMDNS, NoDHT: d.NoDHT, Bootstrap: d.Bootstrap, Join: join, Minimum: f.minimum,
+		Data:    d.Home, Bucket: f.s3, Name: d.Name, Listen: d.Listen, NoMDNS: d.NoMDNS, NoDHT: d.NoDHT, Bootstrap: d.Bootstrap, Join: join, Minimum: f.minimum,
 		Ready: func(s control.Started) { printVaultStarted(a, s) }, Progress: d.Progress, Log: log,
 	}, nil
 }
 
-// dir is the data folder: --data, else the home.
+// dir is the data folder: --data, else the cache of the bucket, else the home.
 func (f *vaultFlags) dir(a *app) (string, error) {
 	if f.data != "" {
 		return absolute(f.data)
+	}
+	if f.s3 != "" {
+		return keeper.CacheFolder(f.s3)
 	}
 	return a.homeDir()
 }

@@ -3,6 +3,7 @@ package kv
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -275,4 +276,21 @@ func (b *Bolt) begin() (batch, error) {
 		return nil, err
 	}
 	return &boltBatch{tx: tx, store: b, table: b.later.Load().newest}, nil
+}
+
+// WriteTo writes the file as it was at one moment to w. Updates go on meanwhile, and the file grows by what they change.
+func (b *Bolt) WriteTo(w io.Writer) (n int64, err error) {
+	if err := b.usable(); err != nil {
+		return 0, err
+	}
+	err = b.watch(func() error {
+		tx, err := b.beginTx(false)
+		if err != nil {
+			return err
+		}
+		defer b.endView(tx)
+		n, err = tx.WriteTo(w)
+		return err
+	})
+	return n, err
 }

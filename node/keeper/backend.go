@@ -73,7 +73,7 @@ func (k *keeper) addStatus(s *control.Status) error {
 		return err
 	}
 	if r.Trouble != index.TroubleNone {
-		s.Problems = append(s.Problems, control.Problem{Kind: troubleKind(r.Trouble), Message: "Nothing more is taken in: " + troubleText(r.Trouble), Since: time.Now()})
+		s.Problems = append(s.Problems, control.Problem{Kind: troubleKind(r.Trouble), Message: "Nothing more is taken in: " + k.troubleText(r.Trouble), Since: time.Now()})
 	}
 	if me, _ := state.Device(self); me.Revoked {
 		s.Problems = append(s.Problems, control.Problem{Kind: "revoked", Message: "This vault was revoked. What it keeps stays; nothing is exchanged any more.", Since: time.Now()})
@@ -88,9 +88,12 @@ func troubleKind(t index.Trouble) string {
 	return "disk"
 }
 
-func troubleText(t index.Trouble) string {
+func (k *keeper) troubleText(t index.Trouble) string {
 	if t == index.TroubleQuota {
 		return "the quota is used up."
+	}
+	if k.inBucket() {
+		return "the bucket " + bucketPlace(k.target) + " does not answer, or refuses."
 	}
 	return "the disk is full or failing."
 }
@@ -175,7 +178,10 @@ func tenantOf(r *vault.Report) control.VaultTenant {
 func seconds(d time.Duration) int64 { return int64(d / time.Second) }
 
 // SetVault implements control.VaultBackend.
-func (p *process) SetVault(_ context.Context, c control.VaultChange) error {
+func (p *process) SetVault(ctx context.Context, c control.VaultChange) error {
+	if c.WholeQuota != nil && p.cfg.Bucket != "" {
+		return control.Errorf(control.CodeRefused, "a vault in a bucket keeps one mesh: set its quota, without --all")
+	}
 	if c.WholeQuota != nil {
 		if err := p.whole.set(*c.WholeQuota); err != nil {
 			return err
@@ -189,12 +195,12 @@ func (p *process) SetVault(_ context.Context, c control.VaultChange) error {
 		return err
 	}
 	if c.Retention != nil {
-		if err := k.tenant.SetRetention(time.Duration(*c.Retention) * time.Second); err != nil {
+		if err := k.tenant.SetRetention(ctx, time.Duration(*c.Retention)*time.Second); err != nil {
 			return control.Errorf(control.CodeUsage, "%w", err)
 		}
 	}
 	if c.Quota != nil {
-		return k.tenant.SetQuota(*c.Quota)
+		return k.tenant.SetQuota(ctx, *c.Quota)
 	}
 	return nil
 }

@@ -2,12 +2,14 @@ package keeper
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/shoalmesh/shoal/block/s3store"
 	"github.com/shoalmesh/shoal/node/control"
 	"github.com/shoalmesh/shoal/vault"
 )
@@ -15,6 +17,7 @@ import (
 // Config says what one running vault is made from.
 type Config struct {
 	Data      string // absolute; created when absent
+	Bucket    string // URL of the bucket that keeps everything; Data is a cache of it then. Empty: Data keeps everything
 	Name      string // empty: the machine's
 	Listen    []string
 	NoMDNS    bool
@@ -37,6 +40,11 @@ type Config struct {
 func (c *Config) Validate() error {
 	if !filepath.IsAbs(c.Data) {
 		return errors.New("the data folder must be an absolute path")
+	}
+	if c.Bucket != "" {
+		if _, err := s3store.ParseURL(c.Bucket); err != nil {
+			return fmt.Errorf("--s3: %w", err)
+		}
 	}
 	if c.Minimum < vault.LeastRetention {
 		return errors.New("the shortest retention is an hour")

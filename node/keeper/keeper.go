@@ -9,9 +9,11 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"sync"
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/block/packstore"
+	"github.com/shoalmesh/shoal/block/s3store"
 	"github.com/shoalmesh/shoal/blockexchange"
 	"github.com/shoalmesh/shoal/index"
 	"github.com/shoalmesh/shoal/indexexchange"
@@ -24,6 +26,7 @@ import (
 	"github.com/shoalmesh/shoal/node/settings"
 	"github.com/shoalmesh/shoal/p2p"
 	"github.com/shoalmesh/shoal/vault"
+	"github.com/shoalmesh/shoal/vault/replica"
 )
 
 // keeper is one tenant that runs: the vault of one mesh, with a network, keys and a store of its own. What is set once is built by open, in
@@ -40,13 +43,30 @@ type keeper struct {
 	host     *p2p.Host
 	reach    *reach.Reach
 	db       *index.DB
-	packs    *packstore.Store
+	packs    packs
 	tenant   *vault.Tenant
 	blocks   *blockexchange.Exchange
 	exchange *indexexchange.Exchange
 
-	rosterCh chan struct{} // depth 1: the roster grew
-	joined   bool          // this run joined a mesh
+	// Of a vault in a bucket; else zero.
+	target  s3store.Target
+	shared  vault.SharedPacks
+	objects *s3store.Objects
+	hold    *holder
+	beat    sync.WaitGroup     // the goroutine that renews hold
+	unbeat  context.CancelFunc // ends it; nil: it was not started
+	lost    error              // why it ended by itself; read after beat
+	replica *replica.Replica
+
+	stop     context.CancelFunc // ends this tenant
+	rosterCh chan struct{}      // depth 1: the roster grew
+	joined   bool               // this run joined a mesh
+}
+
+// packs is a block store that is closed at the end.
+type packs interface {
+	vault.Packs
+	Close() error
 }
 
 // inFlight is how many bytes are asked for at once: a vault does not know how big blocks are, so each counts as the biggest.
@@ -54,7 +74,7 @@ const inFlight = 64 << 20
 
 // open builds everything that does not run yet.
 func (k *keeper) open(ctx context.Context) (err error) {
-	if k.id, err = k.loadIdentity(); err != nil {
+	if err := k.openIdentity(ctx); err != nil {
 		return err
 	}
 	if k.settings, err = settings.Open(k.cfg.file(settingsFile)); err != nil {
@@ -63,6 +83,11 @@ func (k *keeper) open(ctx context.Context) (err error) {
 	if k.roster, err = rosterfile.Open(k.cfg.file(rosterFile), k.id, nil); err != nil {
 		return err
 	}
+	if k.inBucket() {
+		if err := k.recallRoster(ctx); err != nil {
+			return k.bucketError(err)
+		}
+	}
 	if err := k.openHost(); err != nil {
 		return fmt.Errorf("start the network: %w", err)
 	}
@@ -70,12 +95,37 @@ func (k *keeper) open(ctx context.Context) (err error) {
 	if err := k.enter(ctx); err != nil {
 		return err
 	}
-	if err := k.openTenant(ctx); err != nil {
+	if k.inBucket() {
+		if err := errors.Join(k.saveSlot(ctx), k.openShared(ctx)); err != nil {
+			return k.bucketError(err)
+		}
+	} else if err := k.openTenant(ctx); err != nil {
 		return err
 	}
 	k.openExchanges()
 	return nil
 }
+
+// openIdentity becomes the vault that the data folder, or the bucket, says.
+func (k *keeper) openIdentity(ctx context.Context) (err error) {
+	if k.inBucket() {
+		if err := k.openBucket(ctx); err != nil {
+			return k.bucketError(err)
+		}
+	}
+	if k.id, err = k.loadIdentity(); err != nil {
+		return err
+	}
+	if k.inBucket() {
+		if err := k.holdOwn(ctx); err != nil {
+			return k.bucketError(err)
+		}
+		k.startHolding(ctx)
+	}
+	return nil
+}
+
+func (k *keeper) inBucket() bool { return k.cfg.Bucket != "" }
 
 // openHost binds the ports. If those that the tenant should have are taken, any will do: its members find it again.
 func (k *keeper) openHost() error {
@@ -133,18 +183,29 @@ func (k *keeper) openTenant(ctx context.Context) (err error) {
 	if k.db, err = index.Open(k.cfg.file(databaseFile), index.Options{}); err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}
-	if k.packs, err = packstore.Open(ctx, packstore.Config{Dir: k.cfg.file(packFolder), Rand: rand.Reader}); err != nil {
-		return err
-	}
-	saved, err := os.ReadFile(k.cfg.file(vaultFile))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	vs, err := vault.NewSettings(saved, k.cfg.Minimum, func(raw []byte) error { return durable.Replace(k.cfg.file(vaultFile), raw) })
+	store, err := packstore.Open(ctx, packstore.Config{Dir: k.cfg.file(packFolder), Rand: rand.Reader})
 	if err != nil {
 		return err
 	}
-	k.tenant, err = vault.New(vault.Config{
+	k.packs = store
+	vs, err := k.vaultSettings()
+	if err != nil {
+		return err
+	}
+	k.tenant, err = vault.New(k.tenantConfig(vs))
+	return err
+}
+
+func (k *keeper) vaultSettings() (*vault.Settings, error) {
+	saved, err := os.ReadFile(k.cfg.file(vaultFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return vault.NewSettings(saved, k.cfg.Minimum, func(raw []byte) error { return durable.Replace(k.cfg.file(vaultFile), raw) })
+}
+
+func (k *keeper) tenantConfig(vs *vault.Settings) vault.Config {
+	return vault.Config{
 		Mesh: k.roster.State().Mesh(), Identity: k.id, Roster: k.roster.State, DB: k.db, Packs: k.packs, Settings: vs, Log: k.log,
 		Fetcher: func() vault.Fetcher { return k.blocks }, Room: k.room,
 		Changed: func(f shoal.FolderID) {
@@ -152,8 +213,7 @@ func (k *keeper) openTenant(ctx context.Context) (err error) {
 				k.exchange.Notify(f)
 			}
 		},
-	})
-	return err
+	}
 }
 
 func (k *keeper) openExchanges() {
@@ -191,9 +251,15 @@ func (k *keeper) run(ctx context.Context) error {
 	g.Run("links", k.followLinks)
 	g.Run("roster", k.followRoster)
 	g.Run("tenant", k.tenant.Run)
+	if k.inBucket() {
+		g.Run("ledger", k.replica.Run)
+	}
 	k.reach.SetMembers()
 	err := g.Wait()
 	k.rememberAddresses()
+	if k.inBucket() {
+		k.leaveBucket(ctx)
+	}
 	return err
 }
 

@@ -105,6 +105,9 @@ func (d rosterDoor) Since(heads []mesh.Hash) [][]byte { return d.k.roster.Since(
 func (d rosterDoor) Add(_ context.Context, raw [][]byte) error {
 	grew, err := d.k.roster.Add(raw)
 	if grew {
+		if d.k.replica != nil {
+			d.k.replica.Wake()
+		}
 		d.k.rosterGrew()
 	}
 	return err
@@ -115,5 +118,7 @@ func (k *keeper) rosterGrew() {
 	case k.rosterCh <- struct{}{}:
 	default:
 	}
-	k.exchange.NotifyRoster()
+	if k.exchange != nil { // not while the roster still comes from the bucket
+		k.exchange.NotifyRoster()
+	}
 }

@@ -21,6 +21,9 @@ import (
 // the device key, and two vaults with one identity would speak over each other. The note that says so is durable before the file has its name.
 // When it fails the tenant runs again. The other tenants go on all the while.
 func (p *process) ExportTenant(ctx context.Context, spec control.TenantExport) (control.TenantMoved, error) {
+	if err := p.mayMove(); err != nil {
+		return control.TenantMoved{}, err
+	}
 	s, err := p.find(spec.Tenant)
 	if err != nil {
 		return control.TenantMoved{}, err
@@ -93,6 +96,14 @@ func writeArchive(ctx context.Context, name, dir string, m *archive.Manifest) (i
 	return info.Size(), nil
 }
 
+// mayMove refuses where everything is in a bucket: another machine needs no more than its URL.
+func (p *process) mayMove() error {
+	if p.cfg.Bucket == "" {
+		return nil
+	}
+	return control.Errorf(control.CodeRefused, "what this vault keeps is in a bucket: to move, stop it and start it elsewhere with the same --s3 and an empty folder")
+}
+
 func removeIfThere(name string) error {
 	if err := os.Remove(name); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -102,6 +113,9 @@ func removeIfThere(name string) error {
 
 // ImportTenant implements control.VaultBackend. The folder gets its name when every byte of it was checked and is durable.
 func (p *process) ImportTenant(ctx context.Context, spec control.TenantImport) (control.TenantMoved, error) {
+	if err := p.mayMove(); err != nil {
+		return control.TenantMoved{}, err
+	}
 	in, err := os.Open(string(spec.File))
 	if err != nil {
 		return control.TenantMoved{}, control.Errorf(control.CodeFailed, "%w", err)

@@ -19,6 +19,7 @@ import (
 	"github.com/shoalmesh/shoal/node/parts"
 	"github.com/shoalmesh/shoal/node/sdnotify"
 	"github.com/shoalmesh/shoal/p2p"
+	"github.com/shoalmesh/shoal/vault/ledger"
 )
 
 // process is one running vault: the tenants that it keeps, each of which is shut off from the others, and one door for the operator.
@@ -70,6 +71,9 @@ func Run(ctx context.Context, c Config) (err error) {
 	if p.home, err = control.OpenHome(c.Data); err != nil {
 		return err
 	}
+	if err := checkFolder(&c); err != nil {
+		return err
+	}
 	if p.events, err = eventlog.Open(c.file(eventsFile), time.Now); err != nil {
 		return err
 	}
@@ -87,6 +91,10 @@ func (p *process) run(ctx context.Context) error {
 	}
 	join := p.cfg.Join
 	switch {
+	case p.cfg.Bucket != "" && join != "" && len(places) > 0:
+		return control.Errorf(control.CodeUsage, "this folder belongs to a vault of the bucket already: start it without --join, or give another folder with --data")
+	case p.cfg.Bucket != "": // the one mesh of a bucket, also when the folder is empty
+		places = []place{{dir: p.cfg.Data, root: true}}
 	case join != "" && len(places) > 0:
 		return control.Errorf(control.CodeUsage, "this vault keeps a mesh already: start it without --join, then use `shoal vault tenants add TICKET`")
 	case join != "":
@@ -206,6 +214,14 @@ func (p *process) watch(ctx context.Context) error {
 	}
 }
 
+// severalMeshes refuses to bring or remove a mesh where there is one for good.
+func (p *process) severalMeshes() error {
+	if p.cfg.Bucket == "" {
+		return nil
+	}
+	return control.Errorf(control.CodeRefused, "a vault in a bucket keeps one mesh: run another vault for another mesh, with --s3 and a prefix of its own")
+}
+
 // start runs the tenant that lives in a place, until it ends or the process does. join is the ticket of a new one; listen are addresses that
 // override the vault's, nil: none.
 func (p *process) start(at place, join string, listen []string) *slot {
@@ -246,8 +262,24 @@ func (p *process) keep(ctx context.Context, s *slot, join string, listen []strin
 	if listen != nil {
 		c.Listen = listen
 	}
-	k := &keeper{cfg: c, room: p.whole.room, log: p.log, events: p.events, rosterCh: make(chan struct{}, 1)}
-	defer func() { err = errors.Join(err, k.close()) }()
+	for {
+		err := p.keepOnce(ctx, s, c, opened)
+		if !errors.Is(err, ledger.ErrBehind) || ctx.Err() != nil {
+			return err
+		}
+		// It slept while others made a checkpoint: what it has is too old, and comes from the bucket again.
+		p.log.Warn("the vault begins anew from the bucket", "err", err)
+		s.running.Store(nil)
+		c.Join = ""
+	}
+}
+
+// keepOnce runs one tenant until it ends. opened is called when it runs.
+func (p *process) keepOnce(ctx context.Context, s *slot, c Config, opened func()) (err error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	k := &keeper{cfg: c, room: p.whole.room, log: p.log, events: p.events, stop: stop, rosterCh: make(chan struct{}, 1)}
+	defer func() { err = errors.Join(err, k.endHolding(), k.close()) }()
 	err = k.open(ctx)
 	if k.roster != nil && k.roster.State().Mesh() != (shoal.MeshID{}) {
 		mesh := k.roster.State().Mesh()

@@ -12,6 +12,9 @@ import (
 
 // AddTenant implements control.VaultBackend.
 func (p *process) AddTenant(ctx context.Context, spec control.TenantSpec) (control.VaultTenant, error) {
+	if err := p.severalMeshes(); err != nil {
+		return control.VaultTenant{}, err
+	}
 	mesh, err := meshOf(spec.Ticket)
 	if err != nil {
 		return control.VaultTenant{}, err
@@ -35,7 +38,7 @@ func (p *process) AddTenant(ctx context.Context, spec control.TenantSpec) (contr
 	}
 	if k := s.running.Load(); k != nil {
 		if spec.Quota > 0 {
-			if err := k.tenant.SetQuota(spec.Quota); err != nil {
+			if err := k.tenant.SetQuota(ctx, spec.Quota); err != nil {
 				return control.VaultTenant{}, err
 			}
 		}
@@ -91,6 +94,9 @@ func (p *process) forget(s *slot) {
 
 // RemoveTenant implements control.VaultBackend.
 func (p *process) RemoveTenant(ctx context.Context, spec control.TenantRemoval) (control.TenantRemoved, error) {
+	if err := p.severalMeshes(); err != nil {
+		return control.TenantRemoved{}, err
+	}
 	s, err := p.find(spec.Tenant)
 	if err != nil {
 		return control.TenantRemoved{}, err

@@ -53,6 +53,9 @@ const answerWait = 5 * time.Second
 
 // InviteTenant implements control.VaultBackend.
 func (p *process) InviteTenant(_ context.Context, spec control.TenantInvite) (control.Invite, error) {
+	if err := p.severalMeshes(); err != nil {
+		return control.Invite{}, err
+	}
 	if err := p.life.Err(); err != nil {
 		return control.Invite{}, err
 	}

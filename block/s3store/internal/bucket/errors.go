@@ -24,6 +24,8 @@ var (
 var (
 	// ErrCredentials: no credentials were found, or the server refuses those which were.
 	ErrCredentials = errors.New("credentials are missing or refused: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ~/.aws/credentials")
+	// ErrClock: the clock of this machine and that of the server differ by more than the server allows.
+	ErrClock = errors.New("server refuses requests because this machine's clock is wrong: set it")
 	// ErrNoBucket: the bucket does not exist. It is not created, since its owner, region and rules are its maker's choice.
 	ErrNoBucket = errors.New("bucket does not exist: create it first")
 	// ErrUnsupported: the server cannot do what a store needs.
@@ -84,6 +86,8 @@ func sortAnswer(a minio.ErrorResponse) outcome {
 		return outcome{err: ErrNotFound}
 	case a.StatusCode == http.StatusNotImplemented || a.Code == "NotImplemented":
 		return outcome{err: fmt.Errorf("%s: %w", said, ErrUnsupported)}
+	case a.Code == "RequestTimeTooSkewed":
+		return outcome{err: fmt.Errorf("%s: %w", said, ErrClock)}
 	case a.StatusCode == http.StatusForbidden || a.StatusCode == http.StatusUnauthorized:
 		return outcome{err: fmt.Errorf("%s: %w", said, ErrCredentials)}
 	case a.StatusCode == http.StatusRequestedRangeNotSatisfiable:
