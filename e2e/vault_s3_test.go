@@ -141,7 +141,7 @@ func TestOneOfTwoVaultsOnABucketIsKilledUnderLoad(t *testing.T) {
 	want := settle(t, devices...)
 	eventually(t, "the other vault has everything", func() error {
 		for _, p := range devices[0].status(t).Devices {
-			if p.Name == "walter" && p.Connected && devices[0].folder(t).CopiesMin >= 5 {
+			if p.Name == "walter" && p.Connected && devices[0].folder(t).CopiesClaimed >= 5 {
 				return nil
 			}
 		}

@@ -278,3 +278,39 @@ func TestADatabaseIsInheritedByAnotherDevice(t *testing.T) {
 }
 
 func writeImage(path string, data []byte) error { return os.WriteFile(path, data, 0o600) }
+
+func TestADoubtThatIsDroppedDoesNotCountByItselfWhereOthersDelete(t *testing.T) {
+	w := newWorld(t, "ann", "bob")
+	a, v := w.devices[0], sharedKeeperOf(t, w, filepath.Join(t.TempDir(), "db"))
+	epoch, _ := a.keys.Current()
+	ref := block.EpochRef{ID: block.ID{1}, Epoch: epoch.ID}
+	a.write(Entry{Path: "x", Kind: shoal.KindFile, Recipe: block.Recipe{{ID: ref.ID, Size: 5}}})
+	bring(t, a, v)
+	first, bob := [32]byte{1}, w.devices[1].id.Device()
+	v.update(func(tx *Tx) error {
+		return tx.PutStored([]Stored{{Block: ref, Sealed: first, Bytes: 50, From: a.id.Device()}})
+	})
+	v.update(func(tx *Tx) error { _, err := tx.DoubtCopy(ref, first, bob, [][32]byte{first}); return err })
+	v.update(func(tx *Tx) error { _, err := tx.Forgive(bob, 10); return err })
+	if n := v.lacks(t); n != 1 {
+		t.Errorf("%d blocks lack after a doubt was dropped and nobody has pinned the copy, want 1", n)
+	}
+	other := [32]byte{2} // of another keeper
+	v.update(func(tx *Tx) error { _, err := tx.DoubtCopy(ref, first, bob, [][32]byte{first, other}); return err })
+	if n := v.lacks(t); n != 1 {
+		t.Errorf("%d blocks lack with a copy of another keeper that nobody has pinned, want 1", n)
+	}
+	v.view(func(tx *Tx) error {
+		copies, err := tx.KeptCopies(ref, [][32]byte{first, other})
+		if err != nil || copies[0].From != a.id.Device() || !copies[0].Doubted() || copies[1].From != (shoal.DeviceID{}) {
+			t.Errorf("copies are %+v, %v", copies, err)
+		}
+		return err
+	})
+	v.update(func(tx *Tx) error { return tx.PutStored([]Stored{{Block: ref, Bytes: 100, Found: true}}) })
+	if n := v.lacks(t); n != 0 {
+		t.Errorf("%d blocks lack after a copy was found and pinned", n)
+	}
+	v.update(func(tx *Tx) error { return tx.DropCopy(ref, [32]byte{}, nil) })
+	must(t, v.f.check(t.Context()))
+}
