@@ -5,6 +5,7 @@ package eventlog
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -18,7 +19,7 @@ import (
 
 const (
 	keep    = 20_000  // events in memory
-	maxFile = 8 << 20 // bytes; a file that is larger at start is begun anew with its newer half
+	maxFile = 8 << 20 // bytes; a file that has become larger is begun anew with its newest half
 )
 
 // Log is the events of one device.
@@ -27,6 +28,7 @@ type Log struct {
 
 	mu     sync.Mutex
 	file   *os.File        // guarded by mu; nil when it can't be written
+	size   int64           // guarded by mu; of the file
 	events []control.Event // guarded by mu; oldest first
 	seq    uint64          // guarded by mu
 	news   chan struct{}   // guarded by mu; closed and replaced at each event
@@ -36,19 +38,38 @@ type Log struct {
 func Open(path string, now func() time.Time) (*Log, error) {
 	l := &Log{now: now, news: make(chan struct{}), seq: uint64(now().UnixMilli()) << 16}
 	l.load(path)
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open event log: %w", err)
 	}
 	l.file = f
-	w := bufio.NewWriter(f)
-	enc := json.NewEncoder(w)
-	for _, e := range l.events {
-		if err := enc.Encode(e); err != nil {
-			return nil, fmt.Errorf("write event log: %w", err)
-		}
+	if err := l.beginAnew(); err != nil {
+		return nil, fmt.Errorf("write event log: %w", err)
 	}
-	return l, w.Flush()
+	return l, nil
+}
+
+// beginAnew has the file hold the newest events only, as many as fill half of it. Called with mu held.
+func (l *Log) beginAnew() error {
+	first, size := len(l.events), 0
+	lines := make([][]byte, len(l.events))
+	for first > 0 {
+		line, err := json.Marshal(l.events[first-1])
+		if err != nil {
+			return err
+		}
+		if size += len(line) + 1; size > maxFile/2 {
+			break
+		}
+		first--
+		lines[first] = append(line, '\n')
+	}
+	if err := l.file.Truncate(0); err != nil {
+		return err
+	}
+	n, err := l.file.Write(bytes.Join(lines[first:], nil))
+	l.size = int64(n)
+	return err
 }
 
 func (l *Log) load(path string) {
@@ -86,13 +107,21 @@ func (l *Log) Add(e control.Event) {
 	l.seq++
 	e.Seq, e.Time = l.seq, l.now()
 	l.append(e)
-	if l.file != nil {
-		if line, err := json.Marshal(e); err == nil {
-			_, _ = l.file.Write(append(line, '\n')) // the past is worth no failure
-		}
-	}
+	l.write(e)
 	close(l.news)
 	l.news = make(chan struct{})
+}
+
+// write puts e into the file. The past is worth no failure.
+func (l *Log) write(e control.Event) {
+	line, err := json.Marshal(e)
+	if l.file == nil || err != nil {
+		return
+	}
+	n, _ := l.file.Write(append(line, '\n'))
+	if l.size += int64(n); l.size > maxFile {
+		_ = l.beginAnew()
+	}
 }
 
 // LastEvent returns the Seq of the newest event; 0 when there was none.
