@@ -189,7 +189,7 @@ func (e *Engine) prepare(it *workItem) bool {
 			break // it follows an operation of the same batch on this path
 		}
 		err := e.isBase(it.Path, it.base)
-		if it.Kind == plan.Remove && it.want == nil && isNotExist(err) {
+		if it.Kind == plan.Remove && it.want == nil && isNotExist(err) && !e.leavesNothing(it.Path, it.base) {
 			it.Kind = plan.Adopt // somebody removed it here, too
 			return true
 		}
@@ -199,7 +199,7 @@ func (e *Engine) prepare(it *workItem) bool {
 		}
 	case plan.Move:
 		err := e.isBase(it.From, it.from.base)
-		if isNotExist(err) { // it is gone from its old name already; the new one has to be fetched
+		if isNotExist(err) && !e.leavesNothing(it.From, it.from.base) { // it is gone from its old name already; the new one has to be fetched
 			*it = workItem{Op: plan.Op{Kind: plan.Adopt, Path: it.From}, base: it.from.base, goneVersion: it.from.goneVersion}
 			return true
 		}

@@ -36,7 +36,7 @@ func (d *drafts) add(s *sight) error {
 	if done, err := d.adopt(s, want); done || err != nil {
 		return err
 	}
-	at, q, err := d.followed(s, want)
+	at, q, err := d.replacedWhatFollows(s, want)
 	if err != nil {
 		return err
 	}
@@ -213,6 +213,9 @@ func (d *drafts) addGone(s *sight, want *index.State) error {
 		return d.setBase(s.path, nil)
 	}
 	if want == nil {
+		if err := d.deleteAfter(s); err != nil {
+			return err
+		}
 		v, err := d.e.goneVersion(d.tx, s.path)
 		if err != nil {
 			return err

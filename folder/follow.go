@@ -120,34 +120,69 @@ func (d *drafts) followOne(row *index.Row, t *index.Record, q shoal.Path) error 
 	return nil
 }
 
-// followed returns where what s replaced is wanted, if this device has recorded that it follows a rename and not moved it yet: then
-// nobody has it any more.
-func (d *drafts) followed(s *sight, want *index.State) (*index.State, shoal.Path, error) {
-	if want != nil || s.stat.Kind != shoal.KindFile || !onDisk(s.base) || s.base.Kind != shoal.KindFile || s.base.Copy != nil || s.another || s.from != "" {
+// followed returns where what was at p as base is wanted, if this device has recorded that it follows a rename and not moved it yet: once it is not at p
+// any more, nobody has it.
+func (e *Engine) followed(tx *index.Tx, p shoal.Path, base *index.Base) (*index.State, shoal.Path, error) {
+	if !onDisk(base) || base.Kind != shoal.KindFile || base.Copy != nil {
 		return nil, "", nil
 	}
-	row, _, err := d.tx.Row(s.path)
+	row, _, err := tx.Row(p)
 	if err != nil {
 		return nil, "", err
 	}
 	for i := range row.Live {
 		q := row.Live[i].Entry.MovedTo
-		if q == "" || row.Live[i].Dot.Journal.Device != d.e.Self || d.draftAt(q) != nil {
+		if q == "" || row.Live[i].Dot.Journal.Device != e.Self {
 			continue
 		}
-		at, err := d.tx.Desired(q)
+		at, err := tx.Desired(q)
 		if err != nil {
 			return nil, "", err
 		}
-		b, err := d.tx.Base(q)
+		b, err := tx.Base(q)
 		if err != nil {
 			return nil, "", err
 		}
-		if at != nil && at.Carried && at.Record.Journal.Device == d.e.Self && at.Content == s.base.Content && at.Kind == shoal.KindFile && !onDisk(b) {
+		if at != nil && at.Carried && at.Record.Journal.Device == e.Self && at.Content == base.Content && at.Kind == shoal.KindFile && !onDisk(b) {
 			return at, q, nil
 		}
 	}
 	return nil, "", nil
+}
+
+// replacedWhatFollows is followed for a file that was put in the place of one that is to be moved.
+func (d *drafts) replacedWhatFollows(s *sight, want *index.State) (*index.State, shoal.Path, error) {
+	if want != nil || s.stat.Kind != shoal.KindFile || s.another || s.from != "" {
+		return nil, "", nil
+	}
+	at, q, err := d.e.followed(d.tx, s.path, s.base)
+	if err != nil || at == nil || d.draftAt(q) != nil {
+		return nil, "", err
+	}
+	return at, q, nil
+}
+
+// deleteAfter records at q, too, that s is gone, if what s was is wanted there and was not moved yet: who deletes a file means it wherever it goes.
+func (d *drafts) deleteAfter(s *sight) error {
+	at, q, err := d.e.followed(d.tx, s.path, s.base)
+	if err != nil || at == nil || d.draftAt(q) != nil || d.moved[s.path] != "" {
+		return err
+	}
+	if _, err := d.e.FS.Lstat(string(q)); !isNotExist(err) {
+		return nil // something is there; the next look says what
+	}
+	d.hides = append(d.hides, draft{entry: index.Entry{Path: q, Kind: shoal.KindTombstone, Version: at.Version, Replaced: at.Content}})
+	return nil
+}
+
+// leavesNothing tells whether p, which should hold base and is gone, was where the only copy of something was that this device has said to be elsewhere.
+func (e *Engine) leavesNothing(p shoal.Path, base *index.Base) (yes bool) {
+	err := e.Index.View(func(tx *index.Tx) error {
+		at, _, err := e.followed(tx, p, base)
+		yes = at != nil
+		return err
+	})
+	return yes && err == nil
 }
 
 // goAfter records s at q, in the place of what it replaced. That the disk still shows it under the old name is the next plan's business.

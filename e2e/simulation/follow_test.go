@@ -142,6 +142,31 @@ func TestASaveBeforeTheFollowedEditIsMovedGoesAfterIt(t *testing.T) {
 	s.is("q=second")
 }
 
+// As above, and the user deletes the file: it is deleted under its new name, whoever finds out that it is gone (seeds 1411235 and 1411491).
+func TestADeletionBeforeTheFollowedEditIsMovedGoesAfterIt(t *testing.T) {
+	for name, find := range map[string]func(s *script){
+		"a scan finds it":    func(s *script) { s.look(s.a) },
+		"the move finds out": func(*script) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScript(t, "p", "z")
+			s.join()
+			s.write(s.a, "p", "edited")
+			s.rename(s.b, "p", "q")
+			s.look(s.a, s.b)
+			s.join(s.a, s.b)
+			s.talk()
+			s.must(s.a.follow())
+			s.must(s.a.fs.User().Remove("p"))
+			find(s)
+			s.work(s.a)
+			s.join(s.a, s.b, s.c)
+			s.rest()
+			s.is("z=old z")
+		})
+	}
+}
+
 // The recipe of a long file is not in its record.
 func TestAnEditOfALongFileFollowsARename(t *testing.T) {
 	s := newScript(t, "p")
