@@ -13,10 +13,10 @@ type Compression uint8
 
 // The zero value is Auto.
 const (
-	Auto Compression = iota // unless a sample of the block looks incompressible
-	Off                     // never: for links that are faster than the compressor
-	On                      // always tried; kept where it makes the sealed block smaller
-	Tight                   // as Auto, and with more effort: for what is sent once and stored for long
+	Auto  Compression = iota // unless a sample of the block looks incompressible
+	Off                      // never: for links that are faster than the compressor
+	On                       // always tried; kept where it makes the sealed block smaller
+	Tight                    // as Auto, and with more effort: for what is sent once and stored for long
 )
 
 // Validate refuses other numbers.
@@ -70,7 +70,7 @@ func looksDense(data []byte) bool {
 var (
 	encoders      = newEncoders(zstd.SpeedFastest)
 	tightEncoders = newEncoders(zstd.SpeedBetterCompression)
-	decoders = sync.Pool{New: func() any {
+	decoders      = sync.Pool{New: func() any {
 		d, err := zstd.NewReader(nil,
 			zstd.WithDecoderConcurrency(1),
 			zstd.WithDecoderMaxMemory(MaxSize),
