@@ -48,7 +48,7 @@ func BenchmarkHash(b *testing.B) {
 
 func BenchmarkSeal(b *testing.B) {
 	for name, input := range benchInputs() {
-		for _, c := range []Compression{Auto, Off} {
+		for _, c := range []Compression{Auto, Off, Tight} {
 			b.Run(fmt.Sprintf("%s/%v", name, c), func(b *testing.B) {
 				data := input[:TargetSize]
 				keys := &Keys{}

@@ -254,7 +254,7 @@ func buildSealVectors() (out []sealVector) {
 	add("payload empty", id, sealRaw(id, 0, inside(word, []byte{0}, 5, 0)), nil, "padding")
 	add("plain size 0", id, sealRaw(id, 0, inside(word, []byte{0}, 0, 5)), nil, "padding")
 	add("plain size differs without compression", id, sealRaw(id, 0, inside(word, []byte{0}, 4, 5)), nil, "padding")
-	frame := deflate(nil, text)
+	frame := deflate(nil, text, On)
 	padding := make([]byte, Padme(len(frame)+trailerSize)-trailerSize-len(frame))
 	n := uint32(len(frame))
 	add("plain size above the limit", textID, sealRaw(textID, flagCompressed, inside(frame, padding, MaxSize+1, n)), nil, "padding")

@@ -90,8 +90,8 @@ func appendPayload(dst, plaintext []byte, c Compression) ([]byte, byte) {
 	if n := len(dst); cap(dst)-n >= len(plaintext) && &dst[:n+1][n] == &plaintext[0] {
 		return dst[:n+len(plaintext)], 0
 	}
-	if c == On || c == Auto && !looksDense(plaintext) {
-		packed := deflate(dst, plaintext)
+	if c == On || c != Off && !looksDense(plaintext) {
+		packed := deflate(dst, plaintext, c)
 		if Padme(len(packed)-len(dst)+trailerSize) < Padme(len(plaintext)+trailerSize) {
 			return packed, flagCompressed
 		}

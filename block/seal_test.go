@@ -16,7 +16,7 @@ func TestSealedBlockOpensToTheSameBytes(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		plain := drawFile(rt)
 		plain = append(plain[:min(len(plain), MaxSize-1)], 1)
-		c := Compression(rapid.IntRange(0, 2).Draw(rt, "compression"))
+		c := Compression(rapid.IntRange(0, int(Tight)).Draw(rt, "compression"))
 		keys := &Keys{BlockID: testKey}
 		key, epoch, id := SealKey{3}, shoal.EpochID{2}, keys.ID(plain)
 		before := bytes.Clone(plain)
@@ -69,6 +69,8 @@ func TestOnlyWhatCompressesIsCompressed(t *testing.T) {
 		{"text, off", text, Off, 0},
 		{"random", random, Auto, 0},
 		{"random, on", random, On, 0},
+		{"text, tight", text, Tight, flagCompressed},
+		{"random, tight", random, Tight, 0},
 		{"short log", bytes.Repeat([]byte("ok, done\n"), 30), Auto, flagCompressed},
 		{"one byte", text[:1], Auto, 0},
 		{"zeros", make([]byte, MaxSize), Auto, flagCompressed},
@@ -79,6 +81,27 @@ func TestOnlyWhatCompressesIsCompressed(t *testing.T) {
 		}
 		if sealed[1] != row.want {
 			t.Errorf("%s: flags %d, want %d", row.name, sealed[1], row.want)
+		}
+	}
+}
+
+func TestTightIsSmallerAndOpens(t *testing.T) {
+	keys := &Keys{BlockID: testKey}
+	for name, plain := range map[string][]byte{"text": pseudoText("tight", TargetSize), "big text": pseudoText("tight", MaxSize), "zeros": make([]byte, MaxSize)} {
+		id := keys.ID(plain)
+		size := map[Compression]int{}
+		for _, c := range []Compression{Auto, Tight} {
+			sealed, err := Seal(nil, SealKey{}, shoal.EpochID{}, id, plain, c, rand.Reader)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := Open(nil, SealKey{}, shoal.EpochID{}, keys, id, sealed); err != nil || !bytes.Equal(got, plain) {
+				t.Errorf("%s, compression %d: opened to %d bytes, %v", name, c, len(got), err)
+			}
+			size[c] = len(sealed)
+		}
+		if size[Tight] > size[Auto] || name != "zeros" && size[Tight] == size[Auto] {
+			t.Errorf("%s: %d bytes, tight %d", name, size[Auto], size[Tight])
 		}
 	}
 }
@@ -159,7 +182,7 @@ func TestTwoSealingsDiffer(t *testing.T) {
 func TestSealedWhereItLiesIsTheSame(t *testing.T) {
 	keys := &Keys{}
 	for _, size := range []int{1, 1000, MaxSize} {
-		for _, c := range []Compression{Off, Auto, On} {
+		for _, c := range []Compression{Off, Auto, On, Tight} {
 			data := bytes.Repeat([]byte("compresses well "), size/16+1)[:size]
 			id := keys.ID(data)
 			before := []byte("before")

@@ -95,13 +95,13 @@ type Config struct {
 	// Keeper is set at a vault. Source, Keys, Nodes and Compression are not used then.
 	Keeper Keeper
 	// IsKeeper tells whether a peer is a vault, whose copies it can't check itself: one that does not open is reported to it and not
-	// held against it. nil: nobody is.
+	// held against it. nil: nobody is. Same care as Keys.
 	IsKeeper func(shoal.DeviceID) bool
 	// Effects are told what copies turned out to be.
 	Effects Effects
 	// Allow tells whether a peer may have blocks of a folder; nil: whomever the host lets in may. Same care as Keys.
 	Allow func(dev shoal.DeviceID, f shoal.FolderID) bool
-	// Compression of what is sent. With Auto, what goes over the LAN is not compressed: the link is faster.
+	// Compression of what is sent. With Auto, what goes over the LAN is not compressed, since the link is faster, and what goes to a vault is Tight.
 	Compression block.Compression
 	Limits      Limits
 	Clock       func() time.Time // default time.Now

@@ -222,8 +222,10 @@ func (s *server) seal(ctx context.Context, w Want) ([]byte, error) {
 	buf, c := sealedBuffers.get(w.room()), s.compression()
 	end := block.PlainOffset + w.room()
 	room := buf[block.PlainOffset:end:end]
-	if c != block.Off {
-		room = make([]byte, w.room()) // what is compressed goes from one place to another
+	if c != block.Off { // what is compressed goes from one place to another
+		plain := plainBuffers.get(w.room())
+		defer plainBuffers.put(plain)
+		room = plain[:w.room():w.room()]
 	}
 	plaintext, err := cfg.Source.Block(ctx, w, room)
 	if err != nil {
@@ -233,8 +235,11 @@ func (s *server) seal(ctx context.Context, w Want) ([]byte, error) {
 	return block.Seal(buf[:0], block.SealKey(epoch.Seal), w.Epoch, w.Block, plaintext, c, cfg.Rand)
 }
 
-// compression of what goes to this peer. The LAN is faster than the compressor.
+// compression of what goes to this peer. The LAN is faster than the compressor; but a vault stores what it gets as it comes, for long, and is given it once.
 func (s *server) compression() block.Compression {
+	if s.x.cfg.Compression == block.Auto && s.x.cfg.IsKeeper(s.peer) {
+		return block.Tight
+	}
 	s.x.mu.Lock()
 	defer s.x.mu.Unlock()
 	if l := s.x.links[s.peer]; s.x.cfg.Compression == block.Auto && l != nil && l.cost == CostLAN {

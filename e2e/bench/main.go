@@ -39,7 +39,7 @@ func parse(args []string) (config, error) {
 	var c config
 	var peers, only string
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.StringVar(&peers, "peers", "rsync,syncthing", "what to measure beside shoal, with commas: rsync, rsync-fsync, syncthing; empty: nothing")
+	flags.StringVar(&peers, "peers", "rsync,syncthing,restic", "what to measure beside shoal, with commas: rsync, rsync-fsync, syncthing, restic; empty: nothing")
 	flags.StringVar(&only, "only", "", "workloads, with commas: "+strings.Join(workloadNames(), ", ")+"; all; empty: the first "+strconv.Itoa(coreWorkloads))
 	flags.IntVar(&c.rounds, "rounds", 1, "how often each workload runs; the median counts")
 	flags.IntVar(&c.tries, "tries", 20, "how many edits the latency is measured with")
@@ -55,6 +55,13 @@ func parse(args []string) (config, error) {
 		return c, err
 	}
 	c.peers, c.only = fields(peers), fields(only)
+	for _, word := range flags.Args() {
+		names := beginning(word)
+		if len(names) == 0 {
+			return c, fmt.Errorf("there is no workload that begins with %q", word)
+		}
+		c.only = append(c.only, names...)
+	}
 	if c.smoke {
 		c.beSmall()
 	}
@@ -121,7 +128,7 @@ func run(ctx context.Context, c config) error {
 		for round := range c.rounds {
 			for i := range peers {
 				p := peers[(i+round)%len(peers)]
-				if w.alone && p.name != "shoal" {
+				if !w.takes(p) {
 					continue
 				}
 				note("%s: %s, round %d of %d", w.name, p.name, round+1, c.rounds)

@@ -38,9 +38,15 @@ type spender interface {
 	spent() (cpu time.Duration, peak int64)
 }
 
-// meter measures two ends.
+// processes are what is measured.
+type processes interface {
+	// pids are the processes that run now, without their children.
+	pids() []int
+}
+
+// meter measures processes.
 type meter struct {
-	ends ends
+	ends processes
 
 	mu         sync.Mutex
 	peak, anon int64 // guarded by mu
@@ -60,7 +66,7 @@ func (m *meter) measure(ctx context.Context, act func() error) (cost, error) {
 	m.anon = 0
 	m.mu.Unlock()
 	cpu := m.cpu()
-	wire, err := lab.Wire(m.ends.pids()[0])
+	wire, err := m.wire()
 	if err != nil {
 		return cost{}, err
 	}
@@ -78,12 +84,15 @@ func (m *meter) measure(ctx context.Context, act func() error) (cost, error) {
 		return cost{}, err
 	}
 	c.Records = recordsNow - records
-	wireNow, err := lab.Wire(m.ends.pids()[0])
+	wireNow, err := m.wire()
 	if err != nil {
 		return cost{}, err
 	}
 	m.look()
-	c.CPU, c.Wire = m.cpu()-cpu, wireNow-wire
+	c.CPU = m.cpu() - cpu
+	if wire >= 0 && wireNow >= 0 {
+		c.Wire = wireNow - wire
+	}
 	m.mu.Lock()
 	c.Peak, c.Anon = m.peak, m.anon
 	m.mu.Unlock()
@@ -95,6 +104,15 @@ func (m *meter) records(ctx context.Context) (int64, error) {
 		return r.records(ctx)
 	}
 	return 0, nil
+}
+
+// wire returns the bytes that have gone over their network; -1 when none of them runs, as before something that runs for itself is started.
+func (m *meter) wire() (int64, error) {
+	pids := m.ends.pids()
+	if len(pids) == 0 {
+		return -1, nil
+	}
+	return lab.Wire(pids[0])
 }
 
 // sample looks at memory every now and then until ctx ends.

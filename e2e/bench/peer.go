@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 )
 
@@ -26,14 +27,13 @@ func (p place) command(ctx context.Context, name string, args ...string) *exec.C
 
 // ends is a pair of folders that a program keeps the same: what is in from comes to to.
 type ends interface {
+	processes
 	// start returns when both ends run, are connected, and have nothing to do.
 	start(ctx context.Context) error
 	// look tells the source that something changed. It may return before or after the change is on its way.
 	look(ctx context.Context) error
 	// done returns when the target has everything that the source had when look was called.
 	done(ctx context.Context) error
-	// pids are the processes of each end, without their children.
-	pids() []int
 	// folders are the two folders.
 	folders() (from, to string)
 	// stop ends everything. It is called once, also after an error.
@@ -44,14 +44,20 @@ type ends interface {
 type peer struct {
 	name    string
 	version string
-	open    func(p place) ends
+	open    func(p place) ends  // nil: it does not keep two folders the same
+	keep    func(p place) depot // nil: it is no store
 }
 
 // choosePeers finds or installs what is to be measured, shoal first.
 func choosePeers(ctx context.Context, c config, dir string) []peer {
 	var found []peer
-	makers := map[string]func(context.Context, config, string) (peer, error){"rsync": newRsync, "rsync-fsync": newDurableRsync, "syncthing": newSyncthing, "shoal": newShoal}
+	makers := map[string]func(context.Context, config, string) (peer, error){"rsync": newRsync, "rsync-fsync": newDurableRsync, "syncthing": newSyncthing, "restic": newRestic, "shoal": newShoal}
+	only := map[string]bool{"syncthing": false, "restic": true} // whether it is nothing but a store, or anything but one
+	chosen := chooseWorkloads(c)
 	for _, name := range append([]string{"shoal"}, c.peers...) {
+		if keeps, known := only[name]; known && !slices.ContainsFunc(chosen, func(w workload) bool { return w.keeps == keeps && !w.alone }) {
+			continue // it has nothing to do here, and need not be installed
+		}
 		newPeer, known := makers[name]
 		if !known {
 			note("%s: there is no driver for it", name)

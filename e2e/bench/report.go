@@ -31,6 +31,8 @@ type result struct {
 	AnonBytes   int64   `json:"anon_bytes"`
 	WireBytes   int64   `json:"wire_bytes"`
 	Records     int64   `json:"records,omitempty"`
+	StoredBytes int64   `json:"stored_bytes,omitempty"` // lengths of the files of a store; those of a database have holes
+	DiskBytes   int64   `json:"disk_bytes,omitempty"`   // what they take of the disk
 	P50Ms       float64 `json:"p50_ms,omitempty"`
 	P95Ms       float64 `json:"p95_ms,omitempty"`
 
@@ -43,13 +45,14 @@ type report struct {
 	Peers   []string `json:"peers"`
 	Results []result `json:"results"`
 	Remarks []string `json:"remarks,omitempty"`
-	Behind  []string `json:"behind"` // rows where shoal is not ahead of syncthing
+	Behind  []string `json:"behind"` // rows where shoal is not ahead of syncthing, or takes more room than restic
 }
 
 // with fills a row in.
 func (r result) with(o outcome) result {
 	seconds := o.Wall.Seconds()
 	r.Rounds, r.WallSeconds, r.CPUSeconds, r.PeakBytes, r.WireBytes, r.Records, r.AnonBytes = 1, seconds, o.CPU.Seconds(), o.Peak, o.Wire, o.Records, o.Anon
+	r.StoredBytes, r.DiskBytes = o.stored, o.disk
 	r.bytes, r.units = o.bytes, int64(max(o.files, len(o.Edits)))
 	if o.bytes > 0 {
 		r.MBPerSecond = float64(o.bytes) / 1e6 / seconds
@@ -101,9 +104,16 @@ func (r *report) finish() {
 	r.compare()
 }
 
-// compare finds the rows where shoal is not ahead of syncthing, in any column.
+// compare finds the rows where shoal is not ahead of syncthing, in any column, or takes more room than restic.
 func (r *report) compare() {
 	r.Behind = []string{}
+	for _, ours := range r.Results {
+		for _, o := range r.Results {
+			if ours.Peer == "shoal" && o.Peer == "restic" && o.What == ours.What && o.DiskBytes > 0 && ours.DiskBytes > o.DiskBytes {
+				r.Behind = append(r.Behind, fmt.Sprintf("%s: %.2f MiB stored against %.2f", ours.Workload, mebibytes(ours.DiskBytes), mebibytes(o.DiskBytes)))
+			}
+		}
+	}
 	for _, ours := range r.Results {
 		i := slices.IndexFunc(r.Results, func(o result) bool { return o.What == ours.What && o.Peer == "syncthing" && o.Error == "" })
 		if ours.Peer != "shoal" || i < 0 {
@@ -139,16 +149,16 @@ func (r *report) print(out io.Writer) error {
 	}
 	fmt.Fprintln(out)
 	w := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
-	fmt.Fprintln(w, "| workload\t| peer\t| wall s\t| least–most\t| MB/s\t| files/s\t| CPU s\t| peak MiB\t| anon MiB\t| wire MiB\t| p50 ms\t| p95 ms\t|")
-	fmt.Fprintln(w, "| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t|")
+	fmt.Fprintln(w, "| workload\t| peer\t| wall s\t| least–most\t| MB/s\t| files/s\t| CPU s\t| peak MiB\t| anon MiB\t| wire MiB\t| stored MiB\t| p50 ms\t| p95 ms\t|")
+	fmt.Fprintln(w, "| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t|")
 	for _, row := range r.Results {
 		if row.Error != "" {
-			fmt.Fprintf(w, "| %s\t| %s\t| failed\t|\t|\t|\t|\t|\t|\t|\t|\t|\t|\n", row.What, row.Peer)
+			fmt.Fprintf(w, "| %s\t| %s\t| failed\t|\t|\t|\t|\t|\t|\t|\t|\t|\t|\t|\n", row.What, row.Peer)
 			continue
 		}
-		fmt.Fprintf(w, "| %s\t| %s\t| %.2f\t| %.2f–%.2f\t| %s\t| %s\t| %.2f\t| %.0f\t| %.0f\t| %.2f\t| %s\t| %s\t|\n", row.What, row.Peer, row.WallSeconds, row.WallLeast, row.WallMost,
+		fmt.Fprintf(w, "| %s\t| %s\t| %.2f\t| %.2f–%.2f\t| %s\t| %s\t| %.2f\t| %.0f\t| %.0f\t| %.2f\t| %s\t| %s\t| %s\t|\n", row.What, row.Peer, row.WallSeconds, row.WallLeast, row.WallMost,
 			optional(row.MBPerSecond), optional(row.FilesPerS), row.CPUSeconds, mebibytes(row.PeakBytes), mebibytes(row.AnonBytes), mebibytes(row.WireBytes),
-			optional(row.P50Ms), optional(row.P95Ms))
+			optional(mebibytes(row.DiskBytes)), optional(row.P50Ms), optional(row.P95Ms))
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -160,7 +170,7 @@ func (r *report) print(out io.Writer) error {
 		return err
 	}
 	if len(r.Behind) > 0 {
-		fmt.Fprintf(out, "\nshoal is not ahead of syncthing here:\n\n- %s\n", strings.Join(r.Behind, "\n- "))
+		fmt.Fprintf(out, "\nshoal is not ahead of syncthing, or takes more room than restic, here:\n\n- %s\n", strings.Join(r.Behind, "\n- "))
 	}
 	return nil
 }

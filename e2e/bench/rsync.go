@@ -12,8 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"sync"
-	"syscall"
 	"time"
 
 	"github.com/shoalmesh/shoal/e2e/lab"
@@ -24,7 +22,11 @@ func newRsync(ctx context.Context, _ config, _ string) (peer, error) {
 		return peer{}, err
 	}
 	version, err := firstLine(ctx, "rsync", "--version")
-	return peer{name: "rsync", version: version, open: func(p place) ends { return &rsyncEnds{place: p} }}, err
+	return peer{
+		name: "rsync", version: version,
+		open: func(p place) ends { return &rsyncEnds{place: p} },
+		keep: func(p place) depot { return &rsyncDepot{rsyncEnds{place: p}} },
+	}, err
 }
 
 // newDurableRsync is rsync as it is when what it says that it has must be on the disk.
@@ -32,24 +34,22 @@ func newDurableRsync(ctx context.Context, c config, dir string) (peer, error) {
 	p, err := newRsync(ctx, c, dir)
 	p.name, p.version = "rsync-fsync", p.version+", with --fsync"
 	p.open = func(p place) ends { return &rsyncEnds{place: p, flags: []string{"--fsync"}} }
+	p.keep = func(p place) depot { return &rsyncDepot{rsyncEnds{place: p, flags: []string{"--fsync"}}} }
 	return p, err
 }
 
 // rsyncEnds are an rsync daemon, which reads the source, and a client that is started to pull when there is something to pull.
 type rsyncEnds struct {
-	place  place
-	flags  []string // of the client
-	port   int
-	daemon *exec.Cmd
-	client *exec.Cmd // the running or last one
-
-	mu     sync.Mutex
-	living int           // guarded by mu; process of the client that runs
-	cpu    time.Duration // guarded by mu; of clients that have ended
-	peak   int64         // guarded by mu; of those, bytes
+	client
+	place    place
+	flags    []string // of the client
+	serves   string   // folder of the daemon; empty: the source
+	writable bool     // it may be pushed to
+	port     int
+	daemon   *exec.Cmd
 }
 
-// rsyncConfig is the form of rsyncd.conf(5): port, log file, folder.
+// rsyncConfig is the form of rsyncd.conf(5): port, user, group, log file, the same, folder, whether nobody may write.
 const rsyncConfig = `address = 127.0.0.1
 port = %d
 use chroot = no
@@ -59,7 +59,7 @@ log file = %s
 pid file = %s.pid
 [source]
 path = %s
-read only = yes
+read only = %t
 `
 
 func (r *rsyncEnds) start(ctx context.Context) error {
@@ -68,13 +68,16 @@ func (r *rsyncEnds) start(ctx context.Context) error {
 		return err
 	}
 	from, to := r.folders()
-	for _, dir := range []string{from, to} {
+	if r.serves == "" {
+		r.serves = from
+	}
+	for _, dir := range []string{r.serves, to} {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			return err
 		}
 	}
 	conf, log := filepath.Join(r.place.dir, "rsyncd.conf"), filepath.Join(r.place.dir, "rsyncd.log")
-	text := fmt.Sprintf(rsyncConfig, r.port, os.Geteuid(), os.Getegid(), log, log, from)
+	text := fmt.Sprintf(rsyncConfig, r.port, os.Geteuid(), os.Getegid(), log, log, r.serves, !r.writable)
 	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
 		return err
 	}
@@ -101,44 +104,17 @@ func (r *rsyncEnds) source() string { return fmt.Sprintf("rsync://127.0.0.1:%d/s
 
 func (r *rsyncEnds) look(ctx context.Context) error {
 	_, to := r.folders()
-	r.client = r.place.command(ctx, "rsync", append(slices.Clone(r.flags), "-a", "--delete", "--modify-window=-1", r.source(), to+"/")...)
-	if err := r.client.Start(); err != nil {
-		return err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.living = r.client.Process.Pid
-	return nil
+	return r.begin(ctx, r.source(), to+"/")
 }
 
-func (r *rsyncEnds) done(context.Context) error {
-	r.mu.Lock()
-	over := r.living == 0
-	r.mu.Unlock()
-	if over {
-		return nil // it was waited for already
-	}
-	err := r.client.Wait()
-	state := r.client.ProcessState
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.living = 0
-	r.cpu += state.UserTime() + state.SystemTime()
-	if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
-		r.peak = max(r.peak, usage.Maxrss<<10)
-	}
-	return err
+// begin starts a client that makes one folder like another.
+func (r *rsyncEnds) begin(ctx context.Context, from, to string) error {
+	return r.client.start(r.place.command(ctx, "rsync", append(slices.Clone(r.flags), "-a", "--delete", "--modify-window=-1", from, to)...))
 }
 
-func (r *rsyncEnds) pids() []int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	pids := []int{r.daemon.Process.Pid}
-	if r.living != 0 {
-		pids = append(pids, r.living)
-	}
-	return pids
-}
+func (r *rsyncEnds) done(context.Context) error { return r.wait() }
+
+func (r *rsyncEnds) pids() []int { return append([]int{r.daemon.Process.Pid}, r.alive()...) }
 
 func (r *rsyncEnds) folders() (from, to string) {
 	return filepath.Join(r.place.dir, "a"), filepath.Join(r.place.dir, "b")
@@ -162,11 +138,4 @@ func (r *rsyncEnds) pull(ctx context.Context) error {
 		return err
 	}
 	return r.done(ctx)
-}
-
-// spent counts the clients that have ended.
-func (r *rsyncEnds) spent() (cpu time.Duration, peak int64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.cpu, r.peak
 }

@@ -25,7 +25,11 @@ func newShoal(ctx context.Context, c config, dir string) (peer, error) {
 		}
 	}
 	version, err := firstLine(ctx, program, "version")
-	return peer{name: "shoal", version: version, open: func(p place) ends { return &shoalEnds{program: program, place: p} }}, err
+	return peer{
+		name: "shoal", version: version,
+		open: func(p place) ends { return &shoalEnds{program: program, place: p} },
+		keep: func(p place) depot { return &shoalDepot{shoalEnds: shoalEnds{program: program, place: p}} },
+	}, err
 }
 
 // shoalEnds are two devices of one mesh.
@@ -36,23 +40,12 @@ type shoalEnds struct {
 }
 
 func (s *shoalEnds) start(ctx context.Context) error {
-	for _, end := range []struct {
-		name   string
-		device **lab.Device
-	}{{"a", &s.a}, {"b", &s.b}} {
-		port, err := lab.FreePort()
-		if err != nil {
-			return err
-		}
-		d := &lab.Device{
-			Program: s.program, Name: end.name, Home: filepath.Join(s.place.dir, end.name+".home"), Dir: filepath.Join(s.place.dir, end.name),
-			Log: filepath.Join(s.place.dir, end.name+".log"), Space: s.place.space, Flags: []string{"--no-mdns"},
-			Listen: fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", port),
-		}
-		if err := os.Mkdir(d.Dir, 0o755); err != nil {
-			return err
-		}
-		*end.device = d
+	var err error
+	if s.a, err = s.device("a"); err != nil {
+		return err
+	}
+	if s.b, err = s.device("b"); err != nil {
+		return err
 	}
 	if err := s.a.Start(); err != nil {
 		return err
@@ -66,6 +59,20 @@ func (s *shoalEnds) start(ctx context.Context) error {
 	return succeed(ctx, s.a, "wait", "--timeout", "1h", "--peers", "1")
 }
 
+// device makes a device that does not run yet, with an empty folder.
+func (s *shoalEnds) device(name string) (*lab.Device, error) {
+	port, err := lab.FreePort()
+	if err != nil {
+		return nil, err
+	}
+	d := &lab.Device{
+		Program: s.program, Name: name, Home: filepath.Join(s.place.dir, name+".home"), Dir: filepath.Join(s.place.dir, name),
+		Log: filepath.Join(s.place.dir, name+".log"), Space: s.place.space, Flags: []string{"--no-mdns"},
+		Listen: fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", port),
+	}
+	return d, os.Mkdir(d.Dir, 0o755)
+}
+
 // look returns when everything that was found is recorded.
 func (s *shoalEnds) look(ctx context.Context) error { return succeed(ctx, s.a, "rescan") }
 
@@ -75,6 +82,11 @@ func (s *shoalEnds) done(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return s.has(ctx, want)
+}
+
+// has returns when the target has what the source said that it had.
+func (s *shoalEnds) has(ctx context.Context, want lab.FolderStatus) error {
 	return lab.Poll(ctx, donePause, func() error {
 		have, err := s.status(ctx, s.b)
 		if err != nil {
@@ -96,28 +108,35 @@ func (s *shoalEnds) records(ctx context.Context) (int64, error) {
 	return sum, err
 }
 
-// status asks the control socket: starting the program for every look would cost time that is not the daemon's.
 func (s *shoalEnds) status(ctx context.Context, d *lab.Device) (f lab.FolderStatus, err error) {
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(d.Home, "control.sock"))
-	}}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://shoal/v1/status", nil)
-	if err != nil {
-		return f, err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return f, err
-	}
-	defer resp.Body.Close()
 	var status lab.Status
-	if err := json.NewDecoder(resp.Body).Decode(&status); err != nil {
+	if err := get(ctx, d, "status", &status); err != nil {
 		return f, err
 	}
 	if len(status.Folders) != 1 {
 		return f, fmt.Errorf("%s has %d folders", d.Name, len(status.Folders))
 	}
 	return status.Folders[0], nil
+}
+
+// get asks the control socket for a document: starting the program for every look would cost time that is not the daemon's.
+func get(ctx context.Context, d *lab.Device, what string, doc any) error {
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(d.Home, "control.sock"))
+	}}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://shoal/v1/"+what, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("ask %s for its %s: %s", d.Name, what, resp.Status)
+	}
+	return json.NewDecoder(resp.Body).Decode(doc)
 }
 
 // idle returns when the source has nothing to do.
@@ -144,7 +163,7 @@ func succeed(ctx context.Context, d *lab.Device, args ...string) error {
 func (s *shoalEnds) pids() []int {
 	var pids []int
 	for _, d := range []*lab.Device{s.a, s.b} {
-		if d.Running() {
+		if d != nil && d.Running() {
 			pids = append(pids, d.PID())
 		}
 	}

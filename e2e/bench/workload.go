@@ -24,6 +24,7 @@ type workload struct {
 	run   func(context.Context, *session) (outcome, error)
 	alone bool // other peers have nothing like it
 	many  bool // thousands of files
+	keeps bool // it is for stores: depots, not ends
 }
 
 // outcome is what a workload took, and how much it was.
@@ -33,6 +34,8 @@ type outcome struct {
 	files   int
 	parts   []part   // rows of their own
 	remarks []string // lines below the table
+	stored  int64    // bytes that a store took for it: lengths of its files
+	disk    int64    // and what they take of the disk
 }
 
 // part is one of several things that a workload measured on its way.
@@ -45,7 +48,7 @@ type part struct {
 var workloads = []workload{
 	bigFile, smallFiles, goSource, editLatency, insertHead,
 	photos, overwrite, appended, renameBig, copyBig, renameFolder, copyFolder, tinyTree,
-	manySources, manyReceivers, farLine,
+	manySources, manyReceivers, farLine, vaultGo, vaultText,
 }
 
 const coreWorkloads = 5
@@ -71,10 +74,30 @@ func chooseWorkloads(c config) []workload {
 	return slices.DeleteFunc(slices.Clone(workloads), func(w workload) bool { return !slices.Contains(c.only, w.name) })
 }
 
-// session is one workload on one peer: two ends that run.
+// beginning returns the names of the workloads that begin with a word.
+func beginning(word string) (names []string) {
+	for _, name := range workloadNames() {
+		if strings.HasPrefix(name, word) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// takes tells whether a workload can be run on a peer.
+func (w *workload) takes(p peer) bool {
+	if w.keeps {
+		return p.keep != nil
+	}
+	return p.open != nil && (!w.alone || p.name == "shoal")
+}
+
+// session is one workload on one peer: two ends that run, or a depot.
 type session struct {
 	config
+	name  string // of the peer
 	ends  ends
+	depot depot
 	meter meter
 	dir   string // where content is prepared, on the file system of the ends
 }
@@ -106,16 +129,36 @@ func runSession(ctx context.Context, c config, in place, p peer, w workload) (ou
 		// looks through them for each new file, which would be counted against whoever comes next.
 		defer os.RemoveAll(dir)
 	}
-	s := &session{config: c, dir: filepath.Join(dir, "prepared"), ends: p.open(place{dir: dir, space: in.space})}
-	s.meter.ends = s.ends
+	s := &session{config: c, name: p.name, dir: filepath.Join(dir, "prepared")}
 	if err := os.Mkdir(s.dir, 0o755); err != nil {
 		return out, err
 	}
-	defer func() { err = errors.Join(err, s.ends.stop(context.WithoutCancel(ctx))) }()
-	if err := s.ends.start(ctx); err != nil {
+	peers := s.open(place{dir: dir, space: in.space}, p, w)
+	defer func() { err = errors.Join(err, peers.stop(context.WithoutCancel(ctx))) }()
+	if err := peers.start(ctx); err != nil {
 		return out, fmt.Errorf("start both ends: %w", err)
 	}
 	return w.run(ctx, s)
+}
+
+// runnable is what ends and depots have in common.
+type runnable interface {
+	processes
+	start(ctx context.Context) error
+	stop(ctx context.Context) error
+}
+
+// open makes what a workload needs of a peer.
+func (s *session) open(in place, p peer, w workload) (r runnable) {
+	if w.keeps {
+		s.depot = p.keep(in)
+		r = s.depot
+	} else {
+		s.ends = p.open(in)
+		r = s.ends
+	}
+	s.meter.ends = r
+	return r
 }
 
 // prepared returns a path where content is made ready before the clock starts.
@@ -217,7 +260,10 @@ func looks(root string) (map[string]look, error) {
 
 // compare is an error unless both folders hold the same files with the same contents, whatever the peer said.
 func (s *session) compare() error {
-	from, to := s.ends.folders()
+	return compare(s.ends.folders())
+}
+
+func compare(from, to string) error {
 	var sums [2]map[string]lab.Row
 	for i, dir := range []string{from, to} {
 		tree, err := lab.Snapshot(dir)
