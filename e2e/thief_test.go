@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/shoalmesh/shoal"
-	"github.com/shoalmesh/shoal/block"
 	"github.com/shoalmesh/shoal/e2e/faulty"
 	"github.com/shoalmesh/shoal/e2e/kept"
 	"github.com/shoalmesh/shoal/e2e/lab"
@@ -140,16 +139,7 @@ func (h *heist) steal(t *testing.T) *faulty.Thief {
 func (h *heist) lie(t *testing.T) {
 	t.Helper()
 	found := h.look(t, "before the lies")
-	var records []shoal.Dot
-	var blocks []block.EpochRef
-	seen := map[block.EpochRef]bool{}
-	for _, n := range found.Needs {
-		records = append(records, n.Record)
-		if !n.Node && !seen[n.Block] {
-			seen[n.Block] = true
-			blocks = append(blocks, n.Block)
-		}
-	}
+	records, blocks := found.Asked()
 	var journals []shoal.JournalID
 	for j := range found.Have {
 		journals = append(journals, j)
@@ -198,12 +188,7 @@ func (h *heist) comeBack(t *testing.T) {
 	before := h.look(t, "before the thief comes back")
 	roster := fileSize(t, filepath.Join(h.v.Home, "roster"))
 	thief := h.steal(t)
-	var blocks []block.EpochRef
-	for _, n := range before.Needs {
-		if !n.Node {
-			blocks = append(blocks, n.Block)
-		}
-	}
+	_, blocks := before.Asked()
 	if copies, err := thief.Doubts(within(t), blocks[:20]); !errors.Is(err, faulty.ErrNothing) {
 		t.Errorf("a revoked device was given %d blocks: %v", copies, err)
 	}

@@ -33,6 +33,22 @@ type Found struct {
 	Blocks  int // of them, each counted once
 }
 
+// Asked are the records that need something, and the blocks that they need, each once.
+func (f *Found) Asked() (records []shoal.Dot, blocks []block.EpochRef) {
+	seen, needed := map[shoal.Dot]bool{}, map[block.EpochRef]bool{}
+	for _, n := range f.Needs {
+		if !seen[n.Record] {
+			seen[n.Record] = true
+			records = append(records, n.Record)
+		}
+		if !n.Node && !needed[n.Block] {
+			needed[n.Block] = true
+			blocks = append(blocks, n.Block)
+		}
+	}
+	return records, blocks
+}
+
 // Memory is what earlier looks at the same vault have found: each copy of the blocks of all records, live or not, and the records that need them. As
 // long as no retention passes, they stay. Make one with NewMemory.
 type Memory struct {
