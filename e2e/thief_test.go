@@ -179,7 +179,9 @@ func (h *heist) revoke(t *testing.T) {
 		t.Errorf("what the thief did reached anna: %q", diff)
 	}
 	h.a.stop(t)
+	h.w.seen.Renewed = true
 	h.look(t, "after the revocation")
+	h.w.seen.Renewed = false
 }
 
 // comeBack has the thief try again, with the program and with its own: the vault's data stays as it is.

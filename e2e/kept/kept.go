@@ -52,6 +52,9 @@ func (f *Found) Asked() (records []shoal.Dot, blocks []block.EpochRef) {
 // Memory is what earlier looks at the same vault have found: each copy of the blocks of all records, live or not, and the records that need them. As
 // long as no retention passes, they stay. Make one with NewMemory.
 type Memory struct {
+	// Renewed says that honest devices were there since the last look: a doubted copy may have gone for another that they gave.
+	Renewed bool
+
 	copies  map[block.Key][][32]byte // sealed hashes
 	records map[shoal.Dot]bool
 }
@@ -190,7 +193,8 @@ func (c *checker) folder(ctx context.Context, tx *index.Tx, id shoal.FolderID, v
 func (c *checker) remember(id shoal.FolderID, now Memory) {
 	for k, copies := range c.before.copies {
 		for _, sealed := range copies {
-			if k.Folder == id && !slices.Contains(now.copies[k], sealed) {
+			renewed := c.before.Renewed && slices.ContainsFunc(now.copies[k], func(s [32]byte) bool { return !slices.Contains(copies, s) })
+			if k.Folder == id && !renewed && !slices.Contains(now.copies[k], sealed) {
 				c.fault("block %s: a copy was there before, and is gone", k.ID.Short())
 			}
 		}
