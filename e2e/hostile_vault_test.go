@@ -185,6 +185,33 @@ func TestAVaultThatSignsLessThanBeforeIsNamed(t *testing.T) {
 	a.eventuallyTells(t, "withheld", "mallory")
 }
 
+// A vault never has the statements that a device tells it of, to hide them from others.
+func TestAVaultThatShowsAnOldRosterIsNamed(t *testing.T) {
+	t.Parallel()
+	a := newDevice(t, "anna")
+	a.up(t)
+	a.at(t).write("one", "1")
+	a.wait(t, "--peers", "0")
+	v := hostileVault(t, a)
+	v.OldRoster = true
+	check(t, v.Shows(learn(t, v)))
+	if p := a.eventuallyTells(t, "withheld", "mallory", "old roster"); p.Folder != "" {
+		t.Errorf("it is about a folder: %+v", p)
+	}
+	if !a.logs(t, "problem", "mallory", "old roster") {
+		t.Error("the log does not tell of it")
+	}
+	if c := a.examined(t, "roster of mallory"); c.State != "fail" || !strings.Contains(c.Fix, "revoke") {
+		t.Errorf("doctor says %+v", c)
+	}
+
+	// It shows the present one: that ends the problem.
+	check(t, v.Reconnect(within(t)))
+	v.OldRoster = false
+	check(t, v.Shows(learn(t, v)))
+	a.eventuallyTellsNoMore(t, "withheld")
+}
+
 // A vault shows one device the present and another the past. They find out when they meet.
 func TestAVaultWithTwoFacesIsNamedWhenItsVictimsMeet(t *testing.T) {
 	t.Parallel()

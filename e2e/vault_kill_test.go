@@ -29,7 +29,7 @@ type witness struct {
 
 func newWitness(t *testing.T, a, v *device) *witness {
 	t.Helper()
-	return &witness{t: t, a: a, v: v, seen: kept.Memory{}, acked: map[shoal.JournalID]shoal.Seq{}}
+	return &witness{t: t, a: a, v: v, seen: kept.NewMemory(), acked: map[shoal.JournalID]shoal.Seq{}}
 }
 
 // watch lets time pass, and asks meanwhile whether the vault has all that there was.
@@ -71,7 +71,7 @@ func (w *witness) hold(when string) kept.Found {
 	check(w.t, os.MkdirAll(filepath.Join(data, "packs"), 0o755))
 	names, err := filepath.Glob(filepath.Join(w.v.Home, "packs", "*"))
 	check(w.t, err)
-	for _, name := range append(names, filepath.Join(w.v.Home, "index.db"), filepath.Join(w.v.Home, "device.key")) {
+	for _, name := range append(names, filepath.Join(w.v.Home, "index.db"), filepath.Join(w.v.Home, "device.key"), filepath.Join(w.v.Home, "roster")) {
 		rel, err := filepath.Rel(w.v.Home, name)
 		check(w.t, err)
 		raw, err := os.ReadFile(name)

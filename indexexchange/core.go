@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/index"
+	"github.com/shoalmesh/shoal/mesh"
 )
 
 // Core is the exchange of one device without network, goroutines and timers: sessions, what they share, and the stores that
@@ -177,6 +179,18 @@ func (c *Core) Shown(dev shoal.DeviceID, f shoal.FolderID) (map[shoal.JournalID]
 		out[j] = at.seq
 	}
 	return out, true
+}
+
+// RosterOf returns the heads of a device's roster, as it told them last in its present session; false: it has told none, or so many that these
+// are not all.
+func (c *Core) RosterOf(dev shoal.DeviceID) ([]mesh.Hash, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.sessions[dev]
+	if s == nil || len(s.roster) == 0 || len(s.roster) >= maxHeads {
+		return nil, false
+	}
+	return slices.Clone(s.roster), true
 }
 
 // Lacks tells whether a device that has a session has records of a folder that are not here, as far as it has said and may

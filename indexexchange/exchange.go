@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/mesh"
 	"github.com/shoalmesh/shoal/p2p"
 )
 
@@ -90,6 +91,9 @@ func (x *Exchange) Lacks(f shoal.FolderID) bool { return x.core.Lacks(f) }
 func (x *Exchange) Shown(dev shoal.DeviceID, f shoal.FolderID) (map[shoal.JournalID]shoal.Seq, bool) {
 	return x.core.Shown(dev, f)
 }
+
+// RosterOf is Core.RosterOf.
+func (x *Exchange) RosterOf(dev shoal.DeviceID) ([]mesh.Hash, bool) { return x.core.RosterOf(dev) }
 
 // Run exchanges until ctx ends, and returns nil then. All folders are looked at first. When it returns, every goroutine and
 // stream of the Exchange has ended. It may be called once.

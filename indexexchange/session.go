@@ -6,6 +6,7 @@ import (
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/index"
+	"github.com/shoalmesh/shoal/mesh"
 )
 
 // Session is one conversation with one peer. Receive and Next may run at the same time, each once.
@@ -18,8 +19,9 @@ type Session struct {
 	partial  *partial // nil: no bucket is open
 	outlived bool     // the peer had a statement of a former life of this device
 
-	box    outbox // guarded by core.mu
-	closed bool   // guarded by core.mu
+	roster []mesh.Hash // guarded by core.mu; heads of the peer's roster, as it told last
+	box    outbox      // guarded by core.mu
+	closed bool        // guarded by core.mu
 }
 
 // Peer returns whom the session is with.
@@ -132,6 +134,7 @@ func (s *Session) receiveRoster(m rosterMessage) {
 		}
 	}
 	s.core.mu.Lock()
+	s.roster = m.heads
 	if m.wanted {
 		s.box.answers, s.box.answering = m.heads, true
 	} else if lacking {

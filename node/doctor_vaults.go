@@ -13,6 +13,12 @@ import (
 func (n *Node) checkVaults(ctx context.Context) (out []control.Check, err error) {
 	problems := n.vaults.problems(n)
 	for _, v := range n.vaultsNow() {
+		if msg := n.vaults.messageOf(lapseKey{vault: v.ID}); msg != "" && told(problems, msg) {
+			out = append(out, control.Check{
+				Name: "roster of " + v.Name, State: control.CheckFail, Message: msg,
+				Fix: "Ask whoever runs it. It is told the whole roster each time that it is connected; if it goes on, revoke it: shoal devices revoke " + v.Name,
+			})
+		}
 		for _, f := range n.runsNow() {
 			if _, err := n.settleProofs(ctx, f); err != nil {
 				return nil, err

@@ -52,7 +52,7 @@ func (f *found) empty() bool { return len(f.proved) == 0 && len(f.spoiled) == 0 
 
 type lapseKey struct {
 	vault  shoal.DeviceID
-	folder shoal.FolderID
+	folder shoal.FolderID // zero: it is the roster
 }
 
 // lapse is a vault that shows less of a folder than it acknowledged.
@@ -200,6 +200,9 @@ func (n *Node) lookAtVaults(ctx context.Context) (unsettled bool, err error) {
 			errs, unsettled = append(errs, err), unsettled || open
 		}
 	}
+	for _, v := range vaults {
+		unsettled = n.lookForOldRoster(v) || unsettled
+	}
 	n.vaults.forget(vaults)
 	n.vaults.forgetFound(func(f shoal.FolderID) bool { return n.folder(f) != nil })
 	if len(vaults) > 0 && time.Since(n.vaults.swept) > sweepProofs {
@@ -239,6 +242,29 @@ func (n *Node) lookForLapse(ctx context.Context, f *folderRun, vault mesh.Device
 	return young, nil
 }
 
+// lookForOldRoster holds the roster that a vault shows against the one here, which it was told of in the same session: an honest one asks for what it lacks
+// at once. It tells whether there is a difference that is too young to be told.
+func (n *Node) lookForOldRoster(vault mesh.Device) (young bool) {
+	key := lapseKey{vault: vault.ID}
+	heads, told := n.exchange.RosterOf(vault.ID)
+	if !told {
+		n.vaults.dropYoung(key)
+		return false
+	}
+	lacks := len(n.roster.Since(heads))
+	message := fmt.Sprintf("The vault %s shows an old roster: it lacks %d statements that this device has told it of. Who was admitted or revoked by them it may hide from others.", vault.Name, lacks)
+	tell, over, young := n.vaults.lapsed(key, message, lacks > 0, time.Now())
+	switch {
+	case tell:
+		n.event(control.Event{Kind: control.EventProblem, Device: vault.Name, Message: message})
+		n.changed.ring()
+	case over:
+		n.event(control.Event{Kind: control.EventSolved, Device: vault.Name, Message: "shows the present roster again."})
+		n.changed.ring()
+	}
+	return young
+}
+
 // lapsed notes whether there is a lapse now: tell says that it has lasted long enough to be told of, over that one that was told of is over, young
 // that one has not lasted long enough.
 func (v *vaultWatch) lapsed(key lapseKey, message string, now bool, at time.Time) (tell, over, young bool) {
@@ -260,6 +286,15 @@ func (v *vaultWatch) lapsed(key lapseKey, message string, now bool, at time.Time
 		young = !l.told
 	}
 	return tell, over, young
+}
+
+// dropYoung forgets a lapse that was not told of yet: what was seen in one session says nothing of the next.
+func (v *vaultWatch) dropYoung(key lapseKey) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if l := v.lapses[key]; l != nil && !l.told {
+		delete(v.lapses, key)
+	}
 }
 
 // forget drops what vaults that are not in the mesh any more lack.
@@ -323,7 +358,9 @@ func (v *vaultWatch) problems(n *Node) (out []control.Problem) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for key, l := range v.lapses {
-		if f := n.folder(key.folder); f != nil && l.told {
+		if f := n.folder(key.folder); l.told && key.folder == (shoal.FolderID{}) {
+			out = append(out, control.Problem{Kind: "withheld", Message: l.message, Since: l.since})
+		} else if f != nil && l.told {
 			out = append(out, control.Problem{Folder: f.name(), Kind: "withheld", Message: l.message, Since: l.since})
 		}
 	}

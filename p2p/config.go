@@ -44,8 +44,8 @@ type Config struct {
 	PortMap bool
 	// Relay makes this host a relay for devices that the gate admits: for vaults and others that can be reached.
 	Relay bool
-	// RelayBetween says whether this host relays between two devices that the gate admits; nil: between any two. A host
-	// of several meshes keeps them apart by it. Called like Gate.
+	// RelayBetween says whether this host relays between two devices that the gate admits; nil: between any two. A device
+	// for which it is not true with itself gets no place. A host of several meshes keeps them apart by it. Called like Gate.
 	RelayBetween func(a, b shoal.DeviceID) bool
 	// DHT says how to find members among strangers.
 	DHT DHT

@@ -40,7 +40,7 @@ var _ relay.ACLFilter = relayDoor{}
 // AllowReserve implements relay.ACLFilter.
 func (d relayDoor) AllowReserve(p peer.ID, _ ma.Multiaddr) bool {
 	dev, ok := address.FromPeer(p)
-	return ok && d.admits(dev)
+	return ok && d.admits(dev) && d.between(dev, dev)
 }
 
 // AllowConnect implements relay.ACLFilter.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -94,7 +95,8 @@ func TestARelayServesMembersAloneAndOnlyPairsThatItMay(t *testing.T) {
 	t.Parallel()
 	n := newTestNet(t)
 	var a, b *testHost
-	apart := func(x, y shoal.DeviceID) bool { return false }
+	var none atomic.Bool
+	apart := func(x, y shoal.DeviceID) bool { return x == y && !none.Load() }
 	v := n.host(func(c *Config) { c.Relay, c.RelayBetween = true, apart })
 	a, b = n.host(nil), n.host(nil)
 	n.admit(v.Device(), a.Device(), b.Device())
@@ -111,10 +113,21 @@ func TestARelayServesMembersAloneAndOnlyPairsThatItMay(t *testing.T) {
 	if err := a.Host.net.Connect(ctx, info); err == nil || !strings.Contains(err.Error(), "PERMISSION_DENIED") {
 		t.Fatalf("two devices that are to be kept apart: %v", err)
 	}
+	reserve := func() error {
+		_, err := client.Reserve(network.WithNoDial(ctx, "test"), a.Host.net, peer.AddrInfo{ID: address.PeerID(v.Device())})
+		return err
+	}
+	none.Store(true)
+	if err := reserve(); err == nil || !strings.Contains(err.Error(), "PERMISSION_DENIED") {
+		t.Fatalf("a place for whom nothing may be relayed: %v", err)
+	}
+	none.Store(false)
+	if err := reserve(); err != nil {
+		t.Fatal(err)
+	}
 	// One that was expelled keeps its connection until somebody looks, and gets nothing on it.
 	n.expel(a.Device())
-	_, err := client.Reserve(network.WithNoDial(ctx, "test"), a.Host.net, peer.AddrInfo{ID: address.PeerID(v.Device())})
-	if err == nil || !strings.Contains(err.Error(), "PERMISSION_DENIED") {
+	if err := reserve(); err == nil || !strings.Contains(err.Error(), "PERMISSION_DENIED") {
 		t.Fatalf("a place for who is no member: %v", err)
 	}
 }

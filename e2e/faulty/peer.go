@@ -38,6 +38,7 @@ type Peer struct {
 	epoch  mesh.Epoch
 
 	asked   chan p2p.Stream // block streams that the victim opened; depth 4, more are reset
+	called  chan p2p.Stream // index streams that the victim opened, if its ID is the lower one; depth 1, more are reset
 	serving *line           // the last of them that was taken
 	streams []p2p.Stream
 	nonce   uint64 // of the last journal
@@ -107,6 +108,17 @@ func (p *Peer) newHost() (err error) {
 	p.host.Handle(blockexchange.Protocol, func(ctx context.Context, _ shoal.DeviceID, s p2p.Stream) {
 		select {
 		case p.asked <- s:
+			<-ctx.Done()
+		default:
+		}
+	})
+	if p.id.Device().Compare(p.Victim) < 0 {
+		return nil
+	}
+	p.called = make(chan p2p.Stream, 1)
+	p.host.Handle(indexexchange.Protocol, func(ctx context.Context, _ shoal.DeviceID, s p2p.Stream) {
+		select {
+		case p.called <- s:
 			<-ctx.Done()
 		default:
 		}
@@ -220,7 +232,7 @@ type line struct {
 
 // open opens a stream to the victim. Writes and reads end after a while, so that nothing hangs.
 func (p *Peer) open(ctx context.Context, protocol string) (*line, error) {
-	s, err := p.host.Open(ctx, p.Victim, protocol)
+	s, err := p.opened(ctx, protocol)
 	if err != nil {
 		return nil, err
 	}
@@ -229,6 +241,20 @@ func (p *Peer) open(ctx context.Context, protocol string) (*line, error) {
 		_ = s.SetDeadline(at)
 	}
 	return &line{Stream: s, in: bufio.NewReader(s)}, nil
+}
+
+// opened opens a stream, or waits for one that only the victim may open.
+func (p *Peer) opened(ctx context.Context, protocol string) (p2p.Stream, error) {
+	if p.called == nil || protocol != indexexchange.Protocol {
+		return p.host.Open(ctx, p.Victim, protocol)
+	}
+	p.Quiet() // it opens no second one
+	select {
+	case s := <-p.called:
+		return s, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait until the victim opens %s: %w", protocol, ctx.Err())
+	}
 }
 
 // index opens an index stream and exchanges rosters, so that the victim talks about folders.

@@ -19,6 +19,9 @@ import (
 type Vault struct {
 	*Peer
 	line *line // of the present session
+
+	// OldRoster: it shows the roster of a mesh in which nobody was admitted yet; else the one that its victim shows.
+	OldRoster bool
 }
 
 // JoinAsVault has a hostile vault admitted with a ticket for vaults. Its ID is below those of its victims.
@@ -66,8 +69,15 @@ func (v *Vault) Learn(ctx context.Context) ([]Position, error) {
 	if err != nil {
 		return nil, err
 	}
-	genesis := mesh.Hash(v.mesh)
-	if err := l.send(body(bodyRoster, message(nil).bytes(1, genesis[:]))); err != nil {
+	roster, err := l.await(bodyRoster)
+	if err != nil {
+		return nil, err
+	}
+	heads := fields(roster, 1)
+	if v.OldRoster {
+		heads = [][]byte{v.mesh[:]}
+	}
+	if err := l.send(body(bodyRoster, message(nil).list(1, heads))); err != nil {
 		return nil, err
 	}
 	m, err := l.await(bodyFrontier)

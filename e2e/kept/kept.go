@@ -9,28 +9,65 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 
 	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/block"
 	"github.com/shoalmesh/shoal/block/packstore"
 	"github.com/shoalmesh/shoal/index"
 	"github.com/shoalmesh/shoal/mesh"
+	"github.com/shoalmesh/shoal/node/rosterfile"
 )
 
 // Found is what a data folder has.
 type Found struct {
+	// Have is how far the journals go, acknowledged or not, and Needs what their records need, those that were superseded included.
+	Have  map[shoal.JournalID]shoal.Seq
+	Needs []index.Need
+
 	// Said is the frontier that the vault's newest statement calls applied; nil when it does not call itself complete.
 	Said    map[shoal.JournalID]shoal.Seq
 	Records int // live ones that were acknowledged
 	Blocks  int // of them, each counted once
 }
 
-// Memory is what earlier looks at the same vault have found: the blocks of all records, live or not. As long as no retention passes, they stay. Make
-// one with make.
-type Memory map[block.Key]bool
+// Asked are the records that need something, and the blocks that they need, each once.
+func (f *Found) Asked() (records []shoal.Dot, blocks []block.EpochRef) {
+	seen, needed := map[shoal.Dot]bool{}, map[block.EpochRef]bool{}
+	for _, n := range f.Needs {
+		if !seen[n.Record] {
+			seen[n.Record] = true
+			records = append(records, n.Record)
+		}
+		if !n.Node && !needed[n.Block] {
+			needed[n.Block] = true
+			blocks = append(blocks, n.Block)
+		}
+	}
+	return records, blocks
+}
+
+// Memory is what earlier looks at the same vault have found: each copy of the blocks of all records, live or not, and the records that need them. As
+// long as no retention passes, they stay. Make one with NewMemory.
+type Memory struct {
+	// Renewed says that honest devices were there since the last look: a doubted copy may have gone for another that they gave.
+	Renewed bool
+
+	copies  map[block.Key][][32]byte // sealed hashes
+	records map[shoal.Dot]bool
+}
+
+// NewMemory is that of nothing.
+func NewMemory() Memory {
+	return Memory{copies: map[block.Key][][32]byte{}, records: map[shoal.Dot]bool{}}
+}
 
 var errNoNode = errors.New("a reference node is missing")
+
+// maxSeq is the greatest seq (docs/formats/record.md).
+const maxSeq = 1<<48 - 1
 
 // maxFaults bounds how many faults are named.
 const maxFaults = 20
@@ -52,12 +89,17 @@ func Check(ctx context.Context, data string, acked map[shoal.JournalID]shoal.Seq
 		return found, err
 	}
 	defer func() { err = errors.Join(err, packs.Close()) }()
+	roster, err := rosterfile.Open(filepath.Join(data, "roster"), id, nil)
+	if err != nil {
+		return found, err
+	}
+	defer func() { err = errors.Join(err, roster.Close()) }()
 	nobody := mesh.NewRoster().State() // what is read does not depend on who is in the mesh
 	folders, err := db.Folders()
 	if err != nil {
 		return found, err
 	}
-	c := &checker{packs: packs, before: before, needed: map[block.Key]bool{}, records: map[shoal.Dot]bool{}}
+	c := &checker{roster: roster.State(), packs: packs, before: before, needed: map[block.Key]bool{}, records: map[shoal.Dot]bool{}}
 	for _, f := range folders {
 		folder, err := db.Folder(f, index.FolderConfig{Keeper: true, Identity: id, Roster: func() *mesh.State { return nobody }})
 		if err != nil {
@@ -72,6 +114,7 @@ func Check(ctx context.Context, data string, acked map[shoal.JournalID]shoal.Seq
 }
 
 type checker struct {
+	roster  *mesh.State
 	packs   *packstore.Store
 	before  Memory
 	needed  map[block.Key]bool
@@ -102,22 +145,37 @@ func (c *checker) folder(ctx context.Context, tx *index.Tx, id shoal.FolderID, v
 	}
 	have := tx.Frontier()
 	for j, seq := range upTo {
+		if cut, _, is := c.roster.Cut(id, j); is { // nobody need have what a revocation cut off
+			seq = min(seq, cut)
+			upTo[j] = seq
+		}
 		if have[j].Seq < seq {
 			c.fault("journal %s was acknowledged up to %d, and reaches %d", j, seq, have[j].Seq)
 		}
 	}
-	all := map[shoal.JournalID]shoal.Seq{}
+	f.Have = map[shoal.JournalID]shoal.Seq{}
+	all := map[shoal.JournalID]shoal.Seq{} // what a revocation has cut off is beyond the end of its journal, and kept
 	for j, pos := range have {
-		all[j] = pos.Seq
+		f.Have[j], all[j] = pos.Seq, maxSeq
 	}
-	now := Memory{}
+	for d := range c.before.records {
+		all[d.Journal] = maxSeq
+	}
+	now := NewMemory()
 	if err := tx.EachNeed(all, func(n index.Need) error {
 		k := block.Key{Folder: id, Epoch: n.Block.Epoch, ID: n.Block.ID}
 		err := errNoNode
 		if !n.Node {
 			_, err = c.packs.Get(ctx, k) // checks the bytes against their hash
 		}
-		if now[k] = err == nil; n.Live && n.Record.Seq <= upTo[n.Record.Journal] {
+		f.Needs = append(f.Needs, n)
+		now.records[n.Record] = true
+		if _, seen := now.copies[k]; !seen && err == nil {
+			if now.copies[k], err = c.packs.Copies(ctx, k); err != nil {
+				return err
+			}
+		}
+		if n.Live && n.Record.Seq <= upTo[n.Record.Journal] {
 			c.records[n.Record], c.needed[k] = true, true
 			if err != nil {
 				c.fault("record %s was acknowledged: %w", n.Record, err)
@@ -127,13 +185,25 @@ func (c *checker) folder(ctx context.Context, tx *index.Tx, id shoal.FolderID, v
 	}); err != nil {
 		return err
 	}
-	for k, was := range c.before {
-		if was && k.Folder == id && !now[k] {
-			c.fault("block %s was there before, and is gone", k.ID.Short())
+	c.remember(id, now)
+	return nil
+}
+
+// remember holds what a folder has now against what it had, and notes it.
+func (c *checker) remember(id shoal.FolderID, now Memory) {
+	for k, copies := range c.before.copies {
+		for _, sealed := range copies {
+			renewed := c.before.Renewed && slices.ContainsFunc(now.copies[k], func(s [32]byte) bool { return !slices.Contains(copies, s) })
+			if k.Folder == id && !renewed && !slices.Contains(now.copies[k], sealed) {
+				c.fault("block %s: a copy was there before, and is gone", k.ID.Short())
+			}
 		}
 	}
-	for k, is := range now {
-		c.before[k] = is
+	for d := range c.before.records {
+		if !now.records[d] {
+			c.fault("record %s was there before, and is gone", d)
+		}
 	}
-	return nil
+	maps.Copy(c.before.copies, now.copies)
+	maps.Copy(c.before.records, now.records)
 }

@@ -57,6 +57,8 @@ func (k *keeper) linkChanged(e p2p.Event) {
 	if k.trusts(e.Device) {
 		k.blocks.PeerUp(e.Device, k.reach.Cost(e.Device))
 		k.rememberAddresses()
+	} else if !k.roster.State().Admitted(e.Device) {
+		k.log.Info("a revoked device is here: it gets the roster, and nothing else", "device", k.name(e.Device))
 	}
 	k.exchange.PeerUp(e.Device)
 }
