@@ -148,7 +148,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 		return control.Errorf(control.CodeFailed, "this home holds no device yet: run `shoal up` once first")
 	}
 	if n.host, err = p2p.New(p2p.Config{
-		Identity: n.id, Listen: n.cfg.Listen, MDNS: !n.cfg.NoMDNS, PortMap: true, DHT: n.hashTable(), Log: n.log, Gate: n.admits,
+		Identity: n.id, Listen: n.cfg.Listen, MDNS: !n.cfg.NoMDNS, PortMap: true, DHT: n.hashTable(), Log: n.log, Gate: n.admits, Tells: n.trusts,
 		RelayBetween: func(a, b shoal.DeviceID) bool { return n.trusts(a) && n.trusts(b) },
 	}); err != nil {
 		return fmt.Errorf("start the network: %w", err)

@@ -40,6 +40,8 @@ type Config struct {
 	// quick. Nil refuses everybody. After its answers have changed call SetMembers or Disconnect: links that are
 	// up are looked at again then, not by themselves.
 	Gate func(shoal.DeviceID) bool
+	// Tells says which of the devices that the gate admits are told where others are; nil: all. Called like Gate.
+	Tells func(shoal.DeviceID) bool
 	// PortMap asks the router for ports (UPnP, NAT-PMP), unless the host listens on loopback alone.
 	PortMap bool
 	// Relay makes this host a relay for devices that the gate admits: for vaults and others that can be reached.
@@ -73,6 +75,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Gate == nil {
 		c.Gate = func(shoal.DeviceID) bool { return false }
+	}
+	if c.Tells == nil {
+		c.Tells = func(shoal.DeviceID) bool { return true }
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -274,7 +274,7 @@ func (h *Host) serveLink(l *link) {
 	if l.relayed() {
 		h.adoptAll(l)
 	}
-	l.tell(h.tellable()...)
+	l.tell(h.tellable(l.dev)...)
 	l.tellEntry(h.ownEntry())
 	var writer sync.WaitGroup
 	writer.Go(func() { l.drain(drainWait, drainRest) })

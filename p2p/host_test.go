@@ -196,6 +196,47 @@ func TestMembersPassOnAddresses(t *testing.T) {
 	c.expect(a.Device(), true)
 }
 
+func TestWhoMayNotHearOfOthersIsNotToldWhereTheyAre(t *testing.T) {
+	t.Parallel()
+	n := newTestNet(t)
+	apart := func(c *Config) { c.RuntimeDirs = []string{} }
+	a, c := n.host(apart), n.host(apart)
+	b := n.host(func(cfg *Config) {
+		apart(cfg)
+		cfg.Tells = func(d shoal.DeviceID) bool { return d != c.Device() }
+	})
+	n.admit(a.Device(), b.Device(), c.Device())
+	b.knows(a)
+	a.expect(b.Device(), true)
+	heard := func(h *testHost, of *testHost) bool {
+		return len(h.book.Records(func(d shoal.DeviceID) bool { return d == of.Device() })) > 0
+	}
+	poll(t, "b has heard where a is", func() bool { return heard(b, a) })
+	b.knows(c)
+	c.expect(b.Device(), true)
+	poll(t, "c has heard where b is, which comes last", func() bool { return heard(c, b) })
+	if heard(c, a) {
+		t.Error("c was told where a is")
+	}
+	newer := func(h, of *testHost, than int64) bool {
+		r := h.book.Records(func(d shoal.DeviceID) bool { return d == of.Device() })
+		return len(r) > 0 && r[0].TimeMS > than
+	}
+	was, before := a.ownRecord().TimeMS, b.ownRecord().TimeMS
+	if err := a.publish(0); err != nil {
+		t.Fatal(err)
+	}
+	poll(t, "b has heard of a again, and passes that on", func() bool { return newer(b, a, was) })
+	if err := b.publish(0); err != nil {
+		t.Fatal(err)
+	}
+	b.SetMembers(map[shoal.DeviceID][]string{a.Device(): nil, c.Device(): nil})
+	poll(t, "c has heard of b again, which comes last", func() bool { return newer(c, b, before) })
+	if heard(c, a) || heard(a, c) {
+		t.Errorf("c was told where a is: %v; a was told where c is: %v", heard(c, a), heard(a, c))
+	}
+}
+
 func TestAddressesOfALaterMemberArePassedOnToo(t *testing.T) {
 	t.Parallel()
 	n := newTestNet(t)

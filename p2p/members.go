@@ -35,7 +35,7 @@ func (h *Host) SetMembers(members map[shoal.DeviceID][]string) {
 	h.dials.change(func(p *redial.Plan, now time.Time) { p.SetMembers(now, want) })
 	for _, l := range h.links.all() {
 		// Of members that are new to this device others may not have heard yet; what they know they ignore.
-		l.tell(h.tellable()...)
+		l.tell(h.tellable(l.dev)...)
 	}
 }
 
@@ -81,9 +81,12 @@ func (h *Host) sawNear(n mdns.Notice) {
 	h.dials.change(func(p *redial.Plan, now time.Time) { p.News(now, n.Device) })
 }
 
-// tellable lists the address records to give to a member: this device's own and those of all that the gate admits.
-func (h *Host) tellable() []*address.Record {
-	records := h.book.Records(h.cfg.Gate)
+// tellable lists the address records to give to a device: this one's own and, if it may hear of others, those of all that may, too.
+func (h *Host) tellable(to shoal.DeviceID) []*address.Record {
+	var records []*address.Record
+	if h.cfg.Tells(to) {
+		records = h.book.Records(func(d shoal.DeviceID) bool { return h.cfg.Gate(d) && h.cfg.Tells(d) })
+	}
 	if own := h.ownRecord(); own != nil {
 		records = append(records, own)
 	}
@@ -107,14 +110,16 @@ func (h *Host) hear(l *link, r *address.Record) {
 	}
 	if h.book.Accept(r) && h.cfg.Gate(r.Device) {
 		h.dials.change(func(p *redial.Plan, now time.Time) { p.News(now, r.Device) })
-		h.pass(r, l)
+		if h.cfg.Tells(r.Device) {
+			h.pass(r, l)
+		}
 	}
 }
 
-// pass gives r to everybody who is up but from.
+// pass gives r to everybody who is up and may hear of others, but from.
 func (h *Host) pass(r *address.Record, from *link) {
 	for _, l := range h.links.all() {
-		if l != from {
+		if l != from && h.cfg.Tells(l.dev) {
 			l.tell(r)
 		}
 	}

@@ -134,7 +134,7 @@ func (k *keeper) openHost() error {
 		return err
 	}
 	c := p2p.Config{
-		Identity: k.id, Listen: k.cfg.Listen, MDNS: !k.cfg.NoMDNS, PortMap: true, DHT: table, Log: k.log, Gate: k.knows,
+		Identity: k.id, Listen: k.cfg.Listen, MDNS: !k.cfg.NoMDNS, PortMap: true, DHT: table, Log: k.log, Gate: k.knows, Tells: k.trusts,
 		Relay: true, RelayBetween: func(a, b shoal.DeviceID) bool { return k.trusts(a) && k.trusts(b) },
 	}
 	if k.host, err = p2p.New(c); err != nil && k.cfg.slot > 0 && c.Listen != nil {
