@@ -103,6 +103,24 @@ func TestEverythingComesBackFromABucketAlone(t *testing.T) {
 	}
 }
 
+// bothHaveAll waits until both vaults have told d that they have everything.
+func bothHaveAll(t *testing.T, d *device) {
+	t.Helper()
+	eventually(t, "both vaults have everything", func() error {
+		have := 0
+		s := d.status(t)
+		for _, p := range s.Devices {
+			if need, told := p.Folders[s.Folders[0].Name]; p.Role == "vault" && told && need == (lab.Need{}) {
+				have++
+			}
+		}
+		if have != 2 {
+			return fmt.Errorf("%d of them do", have)
+		}
+		return nil
+	})
+}
+
 func TestOneOfTwoVaultsOnABucketIsKilledUnderLoad(t *testing.T) {
 	line := s3test.NewLine(t)
 	url := line.Bucket(t)
@@ -113,6 +131,10 @@ func TestOneOfTwoVaultsOnABucketIsKilledUnderLoad(t *testing.T) {
 		join(t, devices[0], d)
 	}
 	settle(t, devices...)
+	bothHaveAll(t, devices[0])
+	if n := devices[0].folder(t).CopiesClaimed; n != 5 {
+		t.Errorf("%d copies are claimed, want those of four devices and of one bucket", n)
+	}
 	rounds := choose(2, 8)
 	var load sync.WaitGroup
 	for n, d := range devices {

@@ -57,5 +57,6 @@ type Status struct {
 	Complete        bool    // Applied and Exceptions tell everything; else Applied counts for nothing
 	Trouble         Trouble // why a vault takes in nothing more
 	Proofs          []Proof // what it knows of the copies of vaults
+	Store           StoreID // of a vault
 	Joining         bool    // its disk may hold what is not in Received: it was not looked at as a whole yet, or the folder waits for others
 }

@@ -42,11 +42,16 @@ type Standing struct {
 	Complete   bool        // there are no more of them; more than MaxExceptions make it false
 	Joining    bool        // the disk was not looked at as a whole yet, or nothing of it is recorded because the folder still waits for others
 	Trouble    Trouble     // of a keeper
+	Store      StoreID     // of a keeper
 
 	// Reach says how much of each journal may be told as received, where not all of what is here is safe yet; nil: all of it. A journal that it does not
 	// name is not told.
 	Reach map[shoal.JournalID]shoal.Seq
 }
+
+// StoreID names what vaults keep copies in together, as two processes do that serve one bucket: copies in one store are one copy. Zero: a store of its own.
+// A vault that names another one's makes two copies count as one, which is no harm.
+type StoreID [16]byte
 
 // Trouble says why a keeper takes in nothing more. Numbers are part of the status format and never reused.
 type Trouble uint8
@@ -91,6 +96,9 @@ func (tx *Tx) SignStatus(st Standing) ([]byte, error) {
 		Format: statusFormat, Mesh: tx.config.Mesh[:], Folder: tx.folder.id[:], Device: self[:], Database: tx.databaseNumber(),
 		Counter: counter, Received: tx.positions(st.Reach), Owed: uint64(max(0, owed)), OwedBytes: uint64(max(0, sums.needBytes)), Complete: complete,
 		Joining: st.Joining, Trouble: uint32(st.Trouble),
+	}
+	if st.Store != (StoreID{}) {
+		m.Store = st.Store[:]
 	}
 	if complete {
 		m.Applied = m.Received
@@ -184,7 +192,7 @@ func parseStatus(raw []byte) (Status, *pb.Status, *pb.Signed, error) {
 	}
 	s := Status{Database: m.Database, Counter: m.Counter, Owed: int64(m.Owed), OwedBytes: int64(m.OwedBytes), Complete: m.Complete, Joining: m.Joining, Trouble: Trouble(min(m.Trouble, 255))}
 	if m.Format != statusFormat || !fill(s.Mesh[:], m.Mesh) || !fill(s.Folder[:], m.Folder) || !fill(s.Device[:], m.Device) ||
-		s.Owed < 0 || s.OwedBytes < 0 || (len(m.Sealed) > 0 && len(m.Epoch) != len(shoal.EpochID{})) {
+		len(m.Store) > 0 && !fill(s.Store[:], m.Store) || s.Owed < 0 || s.OwedBytes < 0 || (len(m.Sealed) > 0 && len(m.Epoch) != len(shoal.EpochID{})) {
 		return Status{}, nil, nil, malformed("status of format %d", m.Format)
 	}
 	if s.Received, err = frontierOf(m.Received); err != nil {

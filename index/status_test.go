@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/shoalmesh/shoal"
+	"github.com/shoalmesh/shoal/index/internal/pb"
 )
 
 func (d *device) signStatus(complete bool, exceptions ...Exception) []byte {
@@ -56,6 +57,33 @@ func TestStatusTellsReceivedAndApplied(t *testing.T) {
 		t.Error("paths are readable")
 	}
 	a.check()
+}
+
+func TestStatusTellsWhereAVaultKeepsItsCopies(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	a, b := w.devices[0], w.devices[1]
+	for _, store := range []StoreID{{1, 15: 2}, {}} {
+		var raw []byte
+		b.update(func(tx *Tx) (err error) {
+			raw, err = tx.SignStatus(Standing{Complete: true, Store: store})
+			return err
+		})
+		if _, err := a.putStatus(b, raw); err != nil {
+			t.Fatal(err)
+		}
+		if s, _ := a.status(b); s.Store != store {
+			t.Errorf("store %x, want %x", s.Store, store)
+		}
+	}
+	self := b.id.Device()
+	mesh := w.roster.Mesh()
+	folder := b.f.id
+	for size, valid := range map[int]bool{0: true, 1: false, 15: false, 16: true, 17: false} {
+		raw := signMessage(b.id, statusLabel, &pb.Status{Format: statusFormat, Mesh: mesh[:], Folder: folder[:], Device: self[:], Counter: 1, Store: make([]byte, size)})
+		if _, err := DecodeStatus(raw); valid != (err == nil) || !valid && !errors.Is(err, ErrMalformed) {
+			t.Errorf("a store of %d bytes: %v", size, err)
+		}
+	}
 }
 
 func TestOlderStatusIsNotKept(t *testing.T) {

@@ -26,22 +26,47 @@ func (n *Node) copies(tx *index.Tx, selfComplete bool) (proved, claimed int, err
 }
 
 func copiesOfAll(tx *index.Tx, others []mesh.Device) (proved, claimed int, err error) {
+	return countCopies(tx, others, tx.Proved)
+}
+
+// countCopies counts the others that have everything. good tells whether the copies of a vault that says so are proved.
+func countCopies(tx *index.Tx, others []mesh.Device, good func(vault shoal.DeviceID) (bool, error)) (proved, claimed int, err error) {
+	stores := map[index.StoreID]bool{} // true: what is in it is proved; vaults that share a store have one copy
 	for _, d := range others {
 		if owed := behind(tx, d.ID); owed != nil {
 			continue
 		}
-		claimed++
-		good := true
+		is, store := true, index.StoreID{}
 		if d.Role == mesh.RoleVault {
-			if good, err = tx.Proved(d.ID); err != nil {
+			if is, err = good(d.ID); err != nil {
+				return 0, 0, err
+			}
+			if store, err = storeOf(tx, d.ID); err != nil {
 				return 0, 0, err
 			}
 		}
-		if good {
+		if store != (index.StoreID{}) {
+			stores[store] = stores[store] || is
+			continue
+		}
+		claimed++
+		if is {
+			proved++
+		}
+	}
+	for _, is := range stores {
+		claimed++
+		if is {
 			proved++
 		}
 	}
 	return proved, claimed, nil
+}
+
+// storeOf is where a vault says that it keeps its copies.
+func storeOf(tx *index.Tx, vault shoal.DeviceID) (index.StoreID, error) {
+	st, _, err := tx.Status(vault)
+	return st.Store, err
 }
 
 // Copies counts the others that hold one block of a folder on this disk: what may be dropped here is what others are proved to hold. claimed counts
@@ -67,26 +92,28 @@ func copiesOfOne(tx *index.Tx, others []mesh.Device, b block.EpochRef) (proved, 
 	if err != nil {
 		return 0, 0, err
 	}
-	for _, d := range others {
-		if behind(tx, d.ID) != nil {
-			continue
+	return countCopies(tx, others, func(vault shoal.DeviceID) (bool, error) {
+		good, err := tx.Proved(vault)
+		if err != nil {
+			return false, err
 		}
-		claimed++
-		good := true
-		if d.Role == mesh.RoleVault {
-			if good, err = tx.Proved(d.ID); err != nil {
-				return 0, 0, err
+		good = good || tx.ProvedAt(vault, b)
+		mine, err := storeOf(tx, vault)
+		if err != nil {
+			return false, err
+		}
+		for _, s := range spoiled {
+			if s.Block != b {
+				continue
 			}
-			good = good || tx.ProvedAt(d.ID, b)
-			for _, s := range spoiled {
-				good = good && (s.Vault != d.ID || s.Block != b)
+			its, err := storeOf(tx, s.Vault)
+			if err != nil {
+				return false, err
 			}
+			good = good && s.Vault != vault && (its == index.StoreID{} || its != mine)
 		}
-		if good {
-			proved++
-		}
-	}
-	return proved, claimed, nil
+		return good, nil
+	})
 }
 
 // settleProofs writes down what was found out about copies in a folder, and moves on how far all are proved. It tells whether there is more to look at

@@ -12,12 +12,14 @@ import (
 	"github.com/shoalmesh/shoal/mesh"
 )
 
-// copyWorld is a device with two files of a block each, and a vault that says that it has everything.
+// copyWorld is a device with two files of a block each, and a vault that says that it has everything. A second one does not count as one of the others yet.
 type copyWorld struct {
 	t      *testing.T
 	folder *index.Folder
 	others []mesh.Device
 	vault  shoal.DeviceID
+	second mesh.Device
+	kept   map[shoal.DeviceID]*index.Folder
 	blocks []block.EpochRef
 	dots   []shoal.Dot
 }
@@ -39,24 +41,32 @@ func newCopyWorld(t *testing.T) *copyWorld {
 	try(err)
 	vera, err := mesh.NewIdentity(rand.Reader)
 	try(err)
+	victor, err := mesh.NewIdentity(rand.Reader)
+	try(err)
 	roster, err := mesh.Create(root, me, "anna", rand.Reader, now)
 	try(err)
 	id, err := roster.AddFolder(me, "docs", now, rand.Reader)
 	try(err)
 	try(roster.Admit(me, vera.Device(), vera.HPKEPublic(), "vera", mesh.RoleVault, now))
+	try(roster.Admit(me, victor.Device(), victor.HPKEPublic(), "victor", mesh.RoleVault, now))
 	keys, err := roster.FolderKeys(me, id)
 	try(err)
 	state := roster.State()
 	mine, err := index.OpenMemory(index.Options{}).Folder(id, index.FolderConfig{Mesh: roster.Mesh(), Identity: me,
 		Keys: func() *mesh.FolderKeys { return keys }, Roster: func() *mesh.State { return state }})
 	try(err)
-	kept, err := index.OpenMemory(index.Options{}).Folder(id, index.FolderConfig{Mesh: roster.Mesh(), Identity: vera,
-		Roster: func() *mesh.State { return state }, Keeper: true})
-	try(err)
 
-	w := &copyWorld{t: t, folder: mine, vault: vera.Device()}
+	w := &copyWorld{t: t, folder: mine, vault: vera.Device(), kept: map[shoal.DeviceID]*index.Folder{}}
+	for _, vault := range []*mesh.Identity{vera, victor} {
+		w.kept[vault.Device()], err = index.OpenMemory(index.Options{}).Folder(id, index.FolderConfig{Mesh: roster.Mesh(), Identity: vault,
+			Roster: func() *mesh.State { return state }, Keeper: true})
+		try(err)
+	}
 	for _, d := range state.Devices() {
-		if d.ID != me.Device() {
+		switch d.ID {
+		case victor.Device():
+			w.second = d
+		case vera.Device():
 			w.others = append(w.others, d)
 		}
 	}
@@ -79,21 +89,34 @@ func newCopyWorld(t *testing.T) *copyWorld {
 		batch, err = tx.ReadAfter(w.dots[0].Journal, 0, 1<<20)
 		return err
 	}))
-	var said []byte
-	try(kept.Update(t.Context(), func(tx *index.Tx) error {
-		if _, err := tx.Accept(batch); err != nil {
-			return err
-		}
-		for _, b := range w.blocks {
-			if err := tx.PutStored([]index.Stored{{Block: b, Bytes: 100}}); err != nil {
+	for vault, kept := range w.kept {
+		try(kept.Update(t.Context(), func(tx *index.Tx) error {
+			if _, err := tx.Accept(batch); err != nil {
 				return err
 			}
-		}
-		said, err = tx.SignStatus(index.Standing{Complete: true})
-		return err
-	}))
-	w.update(func(tx *index.Tx) error { _, err := tx.PutStatus(w.vault, said); return err })
+			for _, b := range w.blocks {
+				if err := tx.PutStored([]index.Stored{{Block: b, Bytes: 100}}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		w.says(vault, index.StoreID{})
+	}
 	return w
+}
+
+// says has a vault say that it has everything, and where.
+func (w *copyWorld) says(vault shoal.DeviceID, in index.StoreID) {
+	w.t.Helper()
+	var said []byte
+	if err := w.kept[vault].Update(w.t.Context(), func(tx *index.Tx) (err error) {
+		said, err = tx.SignStatus(index.Standing{Complete: true, Store: in})
+		return err
+	}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.update(func(tx *index.Tx) error { _, err := tx.PutStatus(vault, said); return err })
 }
 
 func (w *copyWorld) update(fn func(*index.Tx) error) {
@@ -140,6 +163,38 @@ func TestCopiesOfABlockAreProvedOrClaimed(t *testing.T) {
 		return err
 	})
 	w.are("nor did this one", 0, 1, 0)
+}
+
+// Two vaults that keep their copies in one place have one copy: if that place is lost, so are both.
+func TestVaultsThatShareAStoreHaveOneCopy(t *testing.T) {
+	w := newCopyWorld(t)
+	w.others = append(w.others, w.second)
+	bucket := index.StoreID{1}
+	prove := func(vault shoal.DeviceID) {
+		w.update(func(tx *index.Tx) error {
+			if err := tx.Prove(vault, w.blocks); err != nil {
+				return err
+			}
+			_, _, err := tx.AdvanceProofs(vault, 100)
+			return err
+		})
+	}
+	w.are("each has a store of its own", 0, 2, 0)
+	w.says(w.vault, bucket)
+	w.are("one tells of a store", 0, 2, 0)
+	w.says(w.second.ID, index.StoreID{2})
+	w.are("the other of another", 0, 2, 0)
+	prove(w.vault)
+	w.are("copies of one are proved", 1, 2, 1)
+	prove(w.second.ID)
+	w.are("copies of both are proved", 2, 2, 2)
+	w.says(w.second.ID, bucket)
+	w.are("both keep them in one store", 1, 1, 1)
+	w.update(func(tx *index.Tx) error {
+		_, err := tx.Spoil(index.SpoiledCopy{Vault: w.second.ID, Block: w.blocks[0], Size: 3, Record: w.dots[0]})
+		return err
+	})
+	w.are("a copy that came from there did not open, whoever sent it", 0, 1, 1)
 }
 
 // A revocation that a vault has heard of before this device looks like a lapse until the roster came: what is over soon is not told.

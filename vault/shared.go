@@ -19,6 +19,8 @@ const PinTime = 24 * time.Hour
 // SharedPacks are Packs that other processes put into and delete from as well; *s3store.Store is one.
 type SharedPacks interface {
 	Packs
+	// ID names what is behind it, for all processes alike. It is random.
+	ID() [16]byte
 	// Held returns the copies of a block that are there, without reading them.
 	Held(ctx context.Context, k block.Key) ([]s3store.Copy, error)
 	// PinFor promises that copies are kept, and tells which are there.

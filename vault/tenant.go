@@ -191,6 +191,9 @@ func (t *Tenant) nudgePull(id shoal.FolderID) {
 // Standing is what the vault says of itself in its signed status.
 func (t *Tenant) Standing(id shoal.FolderID, tx *index.Tx) (index.Standing, error) {
 	st := index.Standing{Complete: true, Trouble: index.Trouble(t.trouble.Load())}
+	if t.cfg.Shared != nil {
+		st.Store = t.cfg.Shared.ID()
+	}
 	if o := t.others(); o != nil {
 		var err error
 		if st.Reach, st.Complete, err = o.Reach(id, tx); err != nil {

@@ -102,6 +102,13 @@ type Store struct {
 
 var _ block.Store = (*Store)(nil)
 
+// ID names what lies in the bucket under this prefix: it is the same for all that serve it, and random.
+func (s *Store) ID() [16]byte {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.index.store
+}
+
 // Open opens the store at c.Target, or makes one if there is nothing under that prefix. It tries whether the server keeps conditions of writes, reads what the ledger
 // has that the index lacks, and builds the index again if there is none that fits. Errors: those of a bucket; ErrInUse; ErrDamaged.
 func Open(ctx context.Context, c Config) (*Store, error) {

@@ -680,6 +680,7 @@ type Status struct {
 	Joining       bool                   `protobuf:"varint,14,opt,name=joining,proto3" json:"joining,omitempty"`
 	Trouble       uint32                 `protobuf:"varint,15,opt,name=trouble,proto3" json:"trouble,omitempty"` // why a vault takes in nothing more: 1 quota, 2 its disk; 0: it does
 	Proofs        []*Proof               `protobuf:"bytes,16,rep,name=proofs,proto3" json:"proofs,omitempty"`
+	Store         []byte                 `protobuf:"bytes,17,opt,name=store,proto3" json:"store,omitempty"` // 16 bytes: what a vault keeps its copies in, if others may keep theirs there, too
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -822,6 +823,13 @@ func (x *Status) GetTrouble() uint32 {
 func (x *Status) GetProofs() []*Proof {
 	if x != nil {
 		return x.Proofs
+	}
+	return nil
+}
+
+func (x *Status) GetStore() []byte {
+	if x != nil {
+		return x.Store
 	}
 	return nil
 }
@@ -1104,7 +1112,7 @@ const file_index_proto_rawDesc = "" +
 	"\aHeadRef\x12\x18\n" +
 	"\ajournal\x18\x01 \x01(\fR\ajournal\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x12\n" +
-	"\x04hash\x18\x03 \x01(\fR\x04hash\"\xe4\x03\n" +
+	"\x04hash\x18\x03 \x01(\fR\x04hash\"\xfa\x03\n" +
 	"\x06Status\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x12\n" +
 	"\x04mesh\x18\x02 \x01(\fR\x04mesh\x12\x16\n" +
@@ -1123,7 +1131,8 @@ const file_index_proto_rawDesc = "" +
 	"\x05epoch\x18\r \x01(\fR\x05epoch\x12\x18\n" +
 	"\ajoining\x18\x0e \x01(\bR\ajoining\x12\x18\n" +
 	"\atrouble\x18\x0f \x01(\rR\atrouble\x12-\n" +
-	"\x06proofs\x18\x10 \x03(\v2\x15.shoal.index.v1.ProofR\x06proofs\"I\n" +
+	"\x06proofs\x18\x10 \x03(\v2\x15.shoal.index.v1.ProofR\x06proofs\x12\x14\n" +
+	"\x05store\x18\x11 \x01(\fR\x05store\"I\n" +
 	"\x05Proof\x12\x14\n" +
 	"\x05vault\x18\x01 \x01(\fR\x05vault\x12\x18\n" +
 	"\ajournal\x18\x02 \x01(\fR\ajournal\x12\x10\n" +
