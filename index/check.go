@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/shoalmesh/shoal"
 )
@@ -13,15 +14,19 @@ import (
 // maxFaults bounds what Check reports; one fault often shows in many places.
 const maxFaults = 50
 
-// checker recomputes a folder from its records and reports what differs.
+// checker recomputes a folder from its records and reports what differs. It goes through records and rows as they lie in the database, and holds of them only
+// counts and what is rare, so that a big tree takes no more memory than a small one: each record must be in its row, and rows may have no more than those.
 type checker struct {
 	tx     *Tx
 	faults []error
 
-	visible map[shoal.Path][]ref // good records that rows must have
-	held    map[shoal.Path][]hold
-	rows    map[shoal.Path]*rowData
-	unknown uint64 // records that are set aside without a path
+	visible, live int64 // good records that rows must have, and that they have
+	holds, held   int64 // the same of holds
+	unknown       uint64
+	kids          map[shoal.Path]int // living children of folders, less those that their rows tell of
+	claims        map[shoal.Path][]claim
+	claimed       map[shoal.Path][]claim // what rows say of claims
+	users         map[[32]byte]uint64    // rows by long content
 }
 
 func (c *checker) fault(format string, args ...any) {
@@ -40,9 +45,9 @@ func (f *Folder) check(ctx context.Context) error {
 			return err
 		}
 		c := &checker{
-			tx: tx, visible: make(map[shoal.Path][]ref), held: make(map[shoal.Path][]hold), rows: make(map[shoal.Path]*rowData),
+			tx: tx, kids: make(map[shoal.Path]int), claims: make(map[shoal.Path][]claim), claimed: make(map[shoal.Path][]claim), users: make(map[[32]byte]uint64),
 		}
-		for _, step := range []func(context.Context) error{c.journals, c.slots, c.holds, c.readRows, c.checkRows, c.places, c.recipes, c.lists} {
+		for _, step := range []func(context.Context) error{c.journals, c.slots, c.readHolds, c.rows, c.places, c.recipes, c.lists} {
 			if err := step(ctx); err != nil {
 				return errors.Join(append(c.faults, err)...)
 			}
@@ -101,7 +106,7 @@ func (c *checker) records(ctx context.Context, j *journal) (count uint64, err er
 	return count, nil
 }
 
-// record checks one record and notes where it must be seen.
+// record checks one record, and that its row has it.
 func (c *checker) record(j *journal, at ref, s *stored, deferred bool) error {
 	if s.raw != nil {
 		if retry := c.tx.bucket(bRetries).Get(recordKey(at.journal, at.seq)) != nil; retry != s.retry && !deferred {
@@ -123,8 +128,16 @@ func (c *checker) record(j *journal, at ref, s *stored, deferred bool) error {
 	if recordHash(raw) != s.hash {
 		c.fault("record %s seals to another hash", rec.Dot)
 	}
-	if !deferred {
-		c.visible[rec.Entry.Path] = append(c.visible[rec.Entry.Path], at)
+	if deferred {
+		return nil
+	}
+	c.visible++
+	row, err := c.tx.row(rec.Entry.Path)
+	if err != nil {
+		return err
+	}
+	if row == nil || !slices.Contains(row.live, at) {
+		c.fault("%q lacks record %s", string(rec.Entry.Path), rec.Dot)
 	}
 	return nil
 }
@@ -176,73 +189,70 @@ func (c *checker) slots(context.Context) error {
 	return nil
 }
 
-func (c *checker) holds(context.Context) error {
+// readHolds checks that the rows of what is held have that.
+func (c *checker) readHolds(context.Context) error {
 	cur := c.tx.bucket(bHolds).Cursor()
 	for k, v := cur.Seek(nil); k != nil; k, v = cur.Next() {
-		p := keyPath(v)
-		c.held[p] = append(c.held[p], hold{keyJournal(k), shoal.Slot(recordKeySeq(k))})
+		p, h := keyPath(v), hold{keyJournal(k), shoal.Slot(recordKeySeq(k))}
+		c.holds++
+		row, err := c.tx.row(p)
+		if err != nil {
+			return err
+		}
+		if row == nil || !slices.Contains(row.held, h) {
+			c.fault("%q is not held by %v", string(p), h)
+		}
 	}
 	return nil
 }
 
-func (c *checker) readRows(context.Context) error {
-	return c.tx.eachRow("", func(p shoal.Path, row *rowData) error {
-		c.rows[p] = row
-		return nil
-	})
-}
-
 // places checks that the blocks bucket holds the blocks of all bases and nothing else.
 func (c *checker) places(ctx context.Context) error {
+	want, found := 0, 0
+	blocks := c.tx.bucket(bBlocks)
 	u := c.tx.newRowReader()
-	want := make(map[string]bool)
-	for p, row := range c.rows {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
+	if err := c.tx.eachRow("", func(p shoal.Path, row *rowData) error {
 		recipe, err := u.recipeOf(p, row.base)
 		if err != nil {
-			return err
+			return errors.Join(err, ctx.Err())
 		}
+		keys := make(map[string]bool)
 		for id := range places(recipe) {
-			want[string(append(bytes.Clone(id[:idPrefix]), placeSuffix(p, row.base, len(recipe))...))] = true
+			keys[string(append(bytes.Clone(id[:idPrefix]), placeSuffix(p, row.base, len(recipe))...))] = true
 		}
+		for k := range keys {
+			if want++; blocks.Get([]byte(k)) == nil {
+				c.fault("%q: place %x is missing", string(p), k)
+			}
+		}
+		return ctx.Err()
+	}); err != nil {
+		return err
 	}
-	found := 0
-	cur := c.tx.bucket(bBlocks).Cursor()
+	cur := blocks.Cursor()
 	for k, _ := cur.Seek(nil); k != nil; k, _ = cur.Next() {
-		if isProof(k) {
-			continue
+		if !isProof(k) {
+			found++
 		}
-		if !want[string(k)] {
-			c.fault("place %x of a block that no base has", k)
-		}
-		found++
 	}
-	if found != len(want) {
-		c.fault("%d places of blocks, want %d", found, len(want))
+	if found != want {
+		c.fault("%d places of blocks, want %d", found, want)
 	}
 	return nil
 }
 
 // recipes checks how many rows use each long recipe.
 func (c *checker) recipes(context.Context) error {
-	users := make(map[[32]byte]uint64)
-	for _, row := range c.rows {
-		for _, content := range row.long {
-			users[content]++
-		}
-	}
 	cur := c.tx.bucket(bRecipes).Cursor()
 	for k, v := cur.Seek(nil); k != nil; k, v = cur.Next() {
 		n, _ := binary.Uvarint(v)
-		if len(k) != 32 || users[[32]byte(k)] != n {
-			c.fault("recipe %x has %d users, want %d", k, n, users[[32]byte(k)])
+		if len(k) != 32 || c.users[[32]byte(k)] != n {
+			c.fault("recipe %x has %d users, want %d", k, n, c.users[[32]byte(k)])
 			continue
 		}
-		delete(users, [32]byte(k))
+		delete(c.users, [32]byte(k))
 	}
-	for content := range users {
+	for content := range c.users {
 		c.fault("recipe %x is not counted", content)
 	}
 	return nil

@@ -4,95 +4,114 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
-	"maps"
 	"slices"
 	"strings"
 
 	"github.com/shoalmesh/shoal"
 )
 
-// checkRows recomputes every row from the records, deepest paths first, and compares.
-func (c *checker) checkRows(ctx context.Context) error {
-	all := make(map[shoal.Path]bool)
-	for _, of := range []map[shoal.Path]bool{keysOf(c.visible), keysOf(c.held), keysOf(c.rows)} {
-		for p := range of {
-			for ; p != ""; p = p.Parent() {
-				all[p] = true
-			}
-		}
-	}
-	paths := slices.SortedFunc(maps.Keys(all), func(a, b shoal.Path) int {
-		return cmp.Or(cmp.Compare(strings.Count(string(b), "/"), strings.Count(string(a), "/")), shoal.ComparePaths(a, b))
-	})
-	kids := make(map[shoal.Path]int)
-	claims := make(map[shoal.Path][]claim)
+// checkStretch is how many rows are looked at before what was read for them is let go of.
+const checkStretch = 1000
+
+// rows recomputes every row from the records and compares. Whether a folder lives depends on its children, and is taken from what its row says of them:
+// that this is so for all is compared in the end.
+func (c *checker) rows(ctx context.Context) error {
 	var total sums
-	u := c.tx.newRowReader()
-	for _, p := range paths {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		lives, err := c.row(u, p, kids[p], &total)
-		if err != nil {
-			return err
-		}
-		if lives {
-			kids[p.Parent()]++
-		}
-		if row := c.rows[p]; row != nil {
-			for _, n := range row.names {
-				at := p.Parent().Join(n.name)
-				claims[at] = append(claims[at], claim{p.Name(), n.record, n.chosen})
+	u, n := c.tx.newRowReader(), 0
+	if err := c.tx.eachRow("", func(p shoal.Path, row *rowData) error {
+		if n++; n%checkStretch == 0 {
+			u = c.tx.newRowReader()
+			if err := ctx.Err(); err != nil {
+				return err
 			}
 		}
+		return c.row(u, p, row, &total)
+	}); err != nil {
+		return err
 	}
-	for _, p := range paths {
-		if err := c.need(u, p, claims[p], &total); err != nil {
-			return err
+	if c.visible != c.live || c.holds != c.held {
+		c.fault("rows have %d records and %d holds, want %d and %d", c.live, c.held, c.visible, c.holds)
+	}
+	for p, n := range c.kids {
+		if n != 0 && p != "" {
+			c.fault("%q has %d children more than its row tells of", string(p), n)
 		}
 	}
+	c.compareClaims()
 	return c.sums(&total)
 }
 
-func keysOf[V any](m map[shoal.Path]V) map[shoal.Path]bool {
-	out := make(map[shoal.Path]bool, len(m))
-	for p := range m {
-		out[p] = true
+// compareClaims checks that the paths which losers' names stand for say so.
+func (c *checker) compareClaims() {
+	byRecord := func(a, b claim) int {
+		return cmp.Or(strings.Compare(a.of, b.of), cmp.Compare(a.record.journal, b.record.journal), cmp.Compare(a.record.seq, b.record.seq))
 	}
-	return out
+	sorted := func(list []claim) []claim { return slices.SortedFunc(slices.Values(list), byRecord) }
+	for p, want := range c.claims {
+		if !slices.Equal(sorted(want), sorted(c.claimed[p])) {
+			c.fault("%q is claimed by %v, want %v", string(p), c.claimed[p], want)
+		}
+	}
+	for p, have := range c.claimed {
+		if c.claims[p] == nil {
+			c.fault("%q is claimed by %v, want nothing", string(p), have)
+		}
+	}
 }
 
-var noRow rowData
-
-// row compares what a row says of its own records, and tells whether something lives there.
-func (c *checker) row(u *rowUpdate, p shoal.Path, kids int, total *sums) (lives bool, err error) {
-	row := c.rows[p]
-	if row == nil {
-		row = &noRow
+// row compares what a row says of its own records, and notes what it says of others.
+func (c *checker) row(u *rowUpdate, p shoal.Path, row *rowData, total *sums) error {
+	c.live += int64(len(row.live))
+	c.held += int64(len(row.held))
+	for _, content := range row.long {
+		c.users[content]++
 	}
-	byRef := func(a, b ref) int { return cmp.Or(cmp.Compare(a.journal, b.journal), cmp.Compare(a.seq, b.seq)) }
-	if want := slices.SortedFunc(slices.Values(c.visible[p]), byRef); !slices.Equal(want, slices.SortedFunc(slices.Values(row.live), byRef)) {
-		c.fault("%q has records %v, want %v", string(p), row.live, want)
-		return row.lives, nil
+	for _, n := range row.names {
+		at := p.Parent().Join(n.name)
+		c.claims[at] = append(c.claims[at], claim{p.Name(), n.record, n.chosen})
 	}
-	if len(row.held) != len(c.held[p]) {
-		c.fault("%q is held by %v, want %v", string(p), row.held, c.held[p])
+	if len(row.claims) > 0 {
+		c.claimed[p] = row.claims
 	}
-	e := &rowEdit{path: p, row: *row}
-	recs, err := u.records(e)
-	if err != nil {
-		return false, err
+	recs, fine := c.ownRecords(p, row)
+	if !fine {
+		return nil
 	}
-	e.recs, e.resolved = recs, true
-	e.res = resolve(recs, c.tx.Lineage(), kids > 0)
+	e := &rowEdit{path: p, row: *row, recs: recs, resolved: true, res: resolve(recs, c.tx.Lineage(), row.kids > 0)}
 	u.edits[p] = e
-	lives = e.res.Winner != nil || len(row.held) > 0
+	c.life(e, total)
+	return c.need(u, e, total)
+}
+
+// ownRecords reads the records of a row. It has each once, and they are of its path.
+func (c *checker) ownRecords(p shoal.Path, row *rowData) (recs []*Record, fine bool) {
+	for i, r := range row.live {
+		rec, err := c.tx.loadRecord(r)
+		if err != nil || rec.Entry.Path != p || slices.Contains(row.live[:i], r) {
+			c.fault("%q has record %v, which is not of it or twice there (%v)", string(p), r, err)
+			return nil, false
+		}
+		recs = append(recs, rec)
+	}
+	return recs, true
+}
+
+// life compares whether something stands at a path, and what follows from that.
+func (c *checker) life(e *rowEdit, total *sums) {
+	p, row := e.path, &e.row
+	lives := e.res.Winner != nil || len(row.held) > 0
+	if lives {
+		c.kids[p.Parent()]++
+	}
+	if row.kids != 0 {
+		c.kids[p] -= row.kids
+	}
 	followable := false
 	for _, d := range e.res.Tombstones {
 		followable = followable || e.record(d).Entry.MovedTo != ""
 	}
-	if row.kids != kids || row.lives != lives || row.followable != followable {
-		c.fault("%q: kids %d, lives %v, followable %v; want %d, %v, %v", string(p), row.kids, row.lives, row.followable, kids, lives, followable)
+	if row.lives != lives || row.followable != followable {
+		c.fault("%q: lives %v, followable %v; want %v, %v", string(p), row.lives, row.followable, lives, followable)
 	}
 	if conflict := c.in(bConflicts, p); conflict != (len(e.res.Losers) > 0) {
 		c.fault("%q among the conflicts: %v", string(p), conflict)
@@ -103,10 +122,9 @@ func (c *checker) row(u *rowUpdate, p shoal.Path, kids int, total *sums) (lives 
 	if c.in(bFollows, p) && !followable {
 		c.fault("%q is followed for nothing", string(p))
 	}
-	if long := longContents(recs, nil); len(long) > len(row.long) {
+	if long := longContents(e.recs, nil); len(long) > len(row.long) {
 		c.fault("%q names %d long contents, noted %d", string(p), len(long), len(row.long))
 	}
-	return lives, nil
 }
 
 func count(is bool) int64 {
@@ -118,24 +136,15 @@ func count(is bool) int64 {
 
 func (c *checker) in(set int, p shoal.Path) bool { return c.tx.bucket(set).Get(pathKey(p)) != nil }
 
-// need compares names, claims and base with what should be there.
-func (c *checker) need(u *rowUpdate, p shoal.Path, claims []claim, total *sums) error {
-	e := u.edits[p]
-	if e == nil { // its records were at fault already
-		return nil
-	}
+// need compares names and base with what should be there.
+func (c *checker) need(u *rowUpdate, e *rowEdit, total *sums) error {
+	p := e.path
 	names, err := u.losersNames(e)
 	if err != nil {
 		return err
 	}
 	if !slices.Equal(names, e.row.names) {
 		c.fault("%q: losers named %v, want %v", string(p), e.row.names, names)
-	}
-	byRecord := func(a, b claim) int {
-		return cmp.Or(strings.Compare(a.of, b.of), cmp.Compare(a.record.journal, b.record.journal), cmp.Compare(a.record.seq, b.record.seq))
-	}
-	if !slices.Equal(slices.SortedFunc(slices.Values(claims), byRecord), slices.SortedFunc(slices.Values(e.row.claims), byRecord)) {
-		c.fault("%q is claimed by %v, want %v", string(p), e.row.claims, claims)
 	}
 	s, err := u.desired(e)
 	if err != nil {

@@ -203,8 +203,18 @@ func TestCheckNoticesWhatIsWrong(t *testing.T) {
 		"ARowWithoutItsKids":  func(tx *Tx) error { return spoilRow(tx, "d", func(r *rowData) { r.kids = 7 }) },
 		"ARowThatDoesNotLive": func(tx *Tx) error { return spoilRow(tx, "d/x", func(r *rowData) { r.lives = false }) },
 		"ARowWithoutItsClaim": func(tx *Tx) error { return spoilRow(tx, string(copyName0(tx)), func(r *rowData) { r.claims = nil }) },
-		"ARowThatIsHeld":      func(tx *Tx) error { return spoilRow(tx, "d/x", func(r *rowData) { r.held = []hold{{1, 1}} }) },
-		"AProblemNotCounted":  func(tx *Tx) error { tx.bucket(bProblems).Put(problemKey("p", "k"), []byte{2, 'm'}); return nil },
+		"ARecordTwiceInItsRow": func(tx *Tx) error {
+			return spoilRow(tx, "d/x", func(r *rowData) { r.live = append(r.live, r.live[0]) })
+		},
+		"ARecordInAnotherRow": func(tx *Tx) error {
+			d, err := tx.row("d")
+			if err != nil {
+				return err
+			}
+			return spoilRow(tx, "d/x", func(r *rowData) { r.live[0] = d.live[0] })
+		},
+		"ARowThatIsHeld":     func(tx *Tx) error { return spoilRow(tx, "d/x", func(r *rowData) { r.held = []hold{{1, 1}} }) },
+		"AProblemNotCounted": func(tx *Tx) error { tx.bucket(bProblems).Put(problemKey("p", "k"), []byte{2, 'm'}); return nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, "a", "b")

@@ -8,7 +8,6 @@ import (
 
 	"github.com/zeebo/blake3"
 
-	"github.com/shoalmesh/shoal"
 	"github.com/shoalmesh/shoal/block"
 )
 
@@ -16,7 +15,7 @@ import (
 func (f *Folder) checkKept(ctx context.Context) error {
 	return f.View(func(tx *Tx) error {
 		c := &keepChecker{
-			checker: checker{tx: tx, visible: map[shoal.Path][]ref{}}, uses: map[string]*use{}, nodes: map[[32]byte]*node{}, replaced: map[string]uint64{},
+			checker: checker{tx: tx}, uses: map[string]*use{}, nodes: map[[32]byte]*node{}, replaced: map[string]uint64{},
 		}
 		for _, step := range []func(context.Context) error{c.journals, c.slots, c.lists, c.records, c.retained, c.tellNodes, c.compareUses, c.copies, c.compareNodes, c.compareSums} {
 			if err := step(ctx); err != nil {

@@ -203,3 +203,11 @@ func flat(s *State) any {
 
 // failer is what *testing.T and *rapid.T have in common here.
 type failer interface{ Fatalf(string, ...any) }
+
+func keysOf[V any](m map[shoal.Path]V) map[shoal.Path]bool {
+	out := make(map[shoal.Path]bool, len(m))
+	for p := range m {
+		out[p] = true
+	}
+	return out
+}
