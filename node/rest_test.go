@@ -8,23 +8,23 @@ import (
 	"time"
 )
 
-// TestADeviceComesToRestWhenNothingHasChangedForAWhile: not before, and not never because of what changed meanwhile.
-func TestADeviceComesToRestWhenNothingHasChangedForAWhile(t *testing.T) {
+// TestADeviceComesToRestWhenItsWorkIsDone: not while it works, and not never because duties go on.
+func TestADeviceComesToRestWhenItsWorkIsDone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b bell
 		start, rested := time.Now(), make(chan time.Duration, 1)
+		const works = time.Minute
 		go func() {
-			if comesToRest(t.Context(), &b) {
+			if comesToRest(t.Context(), &b, func() bool { return time.Since(start) > works }) {
 				rested <- time.Since(start)
 			}
 		}()
-		const rings, pause = 7, 3 * time.Second
-		for range rings {
-			time.Sleep(pause)
+		for range 20 { // on and on
+			time.Sleep(5 * time.Second)
 			b.ring()
 		}
-		if after := <-rested; after < rings*pause+restAfter/2 || after > rings*pause+2*restAfter {
-			t.Errorf("the device came to rest after %v, its last change was after %v", after, rings*pause)
+		if after := <-rested; after < works || after > works+3*restAfter {
+			t.Errorf("the device came to rest after %v of %v of work", after, works)
 		}
 	})
 }
@@ -32,7 +32,7 @@ func TestADeviceComesToRestWhenNothingHasChangedForAWhile(t *testing.T) {
 func TestComingToRestEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if comesToRest(ctx, new(bell)) {
+	if comesToRest(ctx, new(bell), func() bool { return true }) {
 		t.Error("a device that is stopped came to rest")
 	}
 }
