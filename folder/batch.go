@@ -49,7 +49,8 @@ type jobResult struct {
 	err   error
 }
 
-// start begins the assembly of jobs. It tells whether some are complete already, because all their blocks were at hand.
+// start begins the assembly of jobs, as far as there is room; the rest waits in s.queue, so that it is not planned again meanwhile. It tells whether some are
+// complete already, because all their blocks were at hand.
 func (s *Service) start(ctx context.Context, jobs []*Job) (complete bool) {
 	var rest []*Job
 	now := time.Now()
@@ -71,23 +72,38 @@ func (s *Service) start(ctx context.Context, jobs []*Job) (complete bool) {
 		s.Engine.Finish(j, err)
 		complete = true
 	}
-	for len(rest) > 0 {
+	s.queue = append(s.queue, rest...)
+	s.startQueued(ctx, now)
+	return complete
+}
+
+// startQueued begins as many batches of what waits for room as there is room for.
+func (s *Service) startQueued(ctx context.Context, now time.Time) {
+	s.leaveUnwanted()
+	for len(s.queue) > 0 {
 		n, size := 0, int64(0)
-		for n < len(rest) && n < batchJobs && (n == 0 || size+rest[n].Size() <= batchBytes) {
-			size += rest[n].Size()
+		for n < len(s.queue) && n < batchJobs && (n == 0 || size+s.queue[n].Size() <= batchBytes) {
+			size += s.queue[n].Size()
 			n++
 		}
 		if !s.makeRoom(n, now) {
-			for _, j := range rest {
-				s.Engine.Forget(j)
-			}
 			s.crowded = true
-			return complete
+			return
 		}
-		s.run(ctx, rest[:n], size)
-		rest = rest[n:]
+		s.run(ctx, slices.Clone(s.queue[:n]), size)
+		s.queue = slices.Delete(s.queue, 0, n)
 	}
-	return complete
+}
+
+// leaveUnwanted takes what is wanted no more out of the queue.
+func (s *Service) leaveUnwanted() {
+	s.queue = slices.DeleteFunc(s.queue, func(j *Job) bool {
+		unwanted := j.Abandoned()
+		if unwanted {
+			s.Engine.Forget(j)
+		}
+		return unwanted
+	})
 }
 
 // busy counts the batches that get on.
@@ -322,6 +338,7 @@ const (
 // endUnwanted ends batches of which nothing is wanted any more: all their jobs have ended or are abandoned. What they still ask for, an older content maybe, nobody
 // may have.
 func (s *Service) endUnwanted() {
+	s.leaveUnwanted()
 	for b := range s.running {
 		wanted := false
 		for j := range b.open {

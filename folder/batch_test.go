@@ -64,6 +64,34 @@ func TestWhatFoundNoRoomIsTriedAgain(t *testing.T) {
 	}
 }
 
+// What found no room is planned once, not again in each pass, and leaves when nobody wants it any more.
+func TestWhatFoundNoRoomWaitsInAQueue(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	others := waiting(w.svc, maxBatches, 1, 0, time.Now())
+	for _, b := range others {
+		b.open = map[*Job]bool{b.jobs[0]: true}
+	}
+	w.lose("a")
+	w.step()
+	if len(w.svc.queue) != 1 {
+		t.Fatalf("%d jobs wait for room", len(w.svc.queue))
+	}
+	job := w.svc.queue[0]
+	w.step()
+	if len(w.svc.queue) != 1 || w.svc.queue[0] != job {
+		t.Errorf("what waits for room was planned again: %v, then %v", job, w.svc.queue)
+	}
+	w.must(w.fs.User().WriteFile("a", "content of a"))
+	w.fs.Advance(time.Second)
+	w.eng.markDirty("")
+	for range 3 {
+		w.step()
+	}
+	if len(w.svc.queue) != 0 || len(w.eng.writing) != 0 {
+		t.Errorf("%d jobs wait for room and %d would write, when the user has written what they were for", len(w.svc.queue), len(w.eng.writing))
+	}
+}
+
 func TestTheLongestWaitEndsWhenTooMuchWaits(t *testing.T) {
 	for name, size := range map[string]struct{ batches, jobs int }{"batches": {maxWaiting - 1, 1}, "jobs": {maxBatches - 1, batchJobs}} {
 		t.Run(name, func(t *testing.T) {

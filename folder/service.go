@@ -61,8 +61,9 @@ type Service struct {
 	// Owned by Run.
 	batches  sync.WaitGroup
 	running  map[*batch]bool
+	queue    []*Job                   // jobs that wait for room, about planWindow at most: while there are some nothing more is planned
 	resting  map[shoal.Path]time.Time // jobs that were ended for others are not begun before
-	crowded  bool                     // jobs found no room in the last pass
+	crowded  bool                     // something found no room in the last pass
 	fullScan bool
 	lastFull time.Time
 	began    time.Time     // when the service was made; with the monotonic clock
@@ -333,7 +334,7 @@ func (s *Service) pass(ctx context.Context) (progress bool, err error) {
 		if s.start(ctx, w.Jobs) {
 			progress = true
 		}
-		if w.More == "" || s.busy(time.Now()) >= maxBatches {
+		if w.More == "" || len(s.queue) > 0 || s.busy(time.Now()) >= maxBatches {
 			s.crowded = s.crowded || w.More != ""
 			return progress, nil
 		}

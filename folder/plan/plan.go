@@ -104,7 +104,7 @@ func Plan(items []Item, disk Disk) []Op {
 type planner struct {
 	items []Item
 	disk  Disk
-	at    map[shoal.Path]*Node // the items' paths after the operations so far
+	at    map[shoal.Path]*Node // the items' paths after the operations so far, and others that were asked for
 	ops   []Op
 	moved map[int]bool // items whose content left by a Move
 	done  map[int]bool // items that need nothing more
@@ -114,7 +114,9 @@ func (p *planner) now(path shoal.Path) *Node {
 	if n, ok := p.at[path]; ok {
 		return n
 	}
-	return p.disk.Base(path)
+	n := p.disk.Base(path) // many items are in one folder
+	p.at[path] = n
+	return n
 }
 
 // parentStands tells whether the parent of path is a folder at this point of the plan.
@@ -150,13 +152,11 @@ func (p *planner) adoptions() {
 // creations makes what is wanted where nothing is, in tree order, so that parents come first.
 func (p *planner) creations() {
 	for i, it := range p.items {
-		if p.done[i] || it.Want == nil || p.at[it.Path] != nil || !p.parentStands(it.Path) {
-			continue
-		}
 		switch {
-		case it.Want.folder():
+		case p.done[i] || it.Want == nil || p.at[it.Path] != nil:
+		case it.Want.folder() && p.parentStands(it.Path):
 			p.emitMkdir(i)
-		case it.Ready:
+		case !it.Want.folder() && it.Ready && p.parentStands(it.Path):
 			p.emit(i, Put, "")
 		}
 	}
