@@ -38,6 +38,7 @@ func (n *Node) Doctor(ctx context.Context) ([]control.Check, error) {
 	}
 	out = append(out, vaults...)
 	out = append(out, n.checkNetwork(), checkClock(time.Now()), checkProcess())
+	out = append(out, n.checkQuiet(time.Now())...)
 	return append(out, n.checkDuties()...), nil
 }
 

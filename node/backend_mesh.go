@@ -16,15 +16,16 @@ import (
 // Devices implements control.Devices.
 func (n *Node) Devices(ctx context.Context) ([]control.Device, error) {
 	var out []control.Device
+	heard := n.heard(time.Now())
 	for _, d := range n.roster.State().Devices() {
-		out = append(out, control.Device{DeviceStatus: n.deviceStatus(d), Self: d.ID == n.self(), Revoked: d.Revoked})
+		out = append(out, control.Device{DeviceStatus: n.deviceStatus(d, heard[d.ID]), Self: d.ID == n.self(), Revoked: d.Revoked})
 	}
 	slices.SortFunc(out, func(a, b control.Device) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
 }
 
-func (n *Node) deviceStatus(d mesh.Device) control.DeviceStatus {
-	s := control.DeviceStatus{ID: d.ID.String(), Name: d.Name, Role: d.Role.String(), Folders: map[string]control.Need{}}
+func (n *Node) deviceStatus(d mesh.Device, heard time.Time) control.DeviceStatus {
+	s := control.DeviceStatus{ID: d.ID.String(), Name: d.Name, Role: d.Role.String(), Heard: heard, Folders: map[string]control.Need{}}
 	for _, p := range n.host.Peers() {
 		if p.Device == d.ID && n.trusts(d.ID) {
 			s.Connected, s.Address, s.Transport = true, p.Address, control.Transport(p.Transport)

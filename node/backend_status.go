@@ -66,8 +66,9 @@ func (n *Node) Status(ctx context.Context) (control.Status, error) {
 		s.Problems = append(s.Problems, problems...)
 	}
 	slices.SortFunc(s.Folders, func(a, b control.FolderStatus) int { return strings.Compare(a.Name, b.Name) })
+	heard := n.heard(time.Now())
 	for _, d := range n.others() {
-		s.Devices = append(s.Devices, n.deviceStatus(d))
+		s.Devices = append(s.Devices, n.deviceStatus(d, heard[d.ID]))
 	}
 	slices.SortFunc(s.Devices, func(a, b control.DeviceStatus) int { return strings.Compare(a.Name, b.Name) })
 	if me.Revoked {

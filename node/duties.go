@@ -15,6 +15,7 @@ const (
 	dutyRoster    = "roster save"
 	dutyAddresses = "address saving"
 	dutyStatus    = "status signing"
+	dutyHeads     = "head signing"
 )
 
 // dutyKey names a duty, and the folder that it is done for; the zero folder for the device.
@@ -105,7 +106,7 @@ func (n *Node) checkDuties() []control.Check {
 		n.duties.check(dutyKey{name: dutyAddresses}, ""),
 	}
 	for _, f := range n.runsNow() {
-		for _, name := range []string{string(folder.DutyRescan), string(folder.DutyPrune), string(folder.DutyLate), dutyStatus} {
+		for _, name := range []string{string(folder.DutyRescan), string(folder.DutyPrune), string(folder.DutyLate), dutyStatus, dutyHeads} {
 			out = append(out, n.duties.check(dutyKey{name, f.id}, f.name()))
 		}
 	}

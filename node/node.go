@@ -261,6 +261,7 @@ func (n *Node) run(ctx context.Context) error {
 	g.Run("vaults", n.watchVaults)
 	g.Run("roster", n.followRoster)
 	g.Run("memory", n.giveBack)
+	g.Run("heads", n.keepHeadsFresh)
 	g.Run("control", func(ctx context.Context) error { return server.Serve(ctx, listener) })
 	if err := n.startFolders(folderCtx); err != nil {
 		n.fail(err)

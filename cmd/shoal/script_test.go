@@ -150,7 +150,9 @@ var scenes = map[string]func(*controltest.Device){
 			f := &s.Folders[0]
 			f.State, f.NeedFiles, f.NeedBytes, f.Conflicts = control.StateSyncing, 12, 3_500_000, 1
 			s.Devices[0].Folders["Shoal"] = control.Need{NeedFiles: 1, NeedBytes: 100}
-			s.Devices = append(s.Devices, control.DeviceStatus{ID: controltest.DeviceID(3), Name: "nas", Role: "vault"})
+			s.Devices = append(s.Devices,
+				control.DeviceStatus{ID: controltest.DeviceID(3), Name: "nas", Role: "vault"},
+				control.DeviceStatus{ID: controltest.DeviceID(4), Name: "old", Role: "member", Heard: controltest.Now})
 			s.Transfer = control.Transfer{InBytesPerS: 2 << 20}
 			s.Problems = []control.Problem{{
 				Folder: "Shoal", Path: "a\x1b[31m:b\xff", Kind: "name", Message: "this disk cannot hold the name", Since: controltest.Now,

@@ -105,6 +105,9 @@ func deviceTable(devices []control.DeviceStatus) *terminal.Table {
 	table := new(terminal.Table)
 	for _, d := range devices {
 		state := terminal.Cell{Text: "offline", Style: terminal.Faint}
+		if !d.Heard.IsZero() {
+			state.Text = "offline, heard " + terminal.Time(d.Heard)
+		}
 		if d.Connected {
 			state = terminal.Cell{Text: strings.TrimSpace("connected " + string(d.Transport)), Style: terminal.Green}
 		}

@@ -76,6 +76,9 @@ type DeviceStatus struct {
 	Connected bool      `json:"connected"`
 	Address   string    `json:"address"` // multiaddr in use, or the last one known
 	Transport Transport `json:"transport"`
+	// Heard is when it signed what it wrote last, as far as that came here: by its own clock, never in the future. A running device signs daily. Absent: it has
+	// written nothing that came here.
+	Heard time.Time `json:"heard,omitzero"`
 	// Folders maps folder names to what that device lacks there, as far as it reported; a folder of which it said
 	// nothing is absent.
 	Folders map[string]Need `json:"folders"`
