@@ -21,5 +21,7 @@
 // Columns: wall time (the median, and the least and most of all rounds) and what follows from it, processor seconds of both ends together, peak resident memory of the hungrier end ever, and what of it had no file behind it during the measurement, bytes on the wire with all
 // headers; what a store takes of the disk. rsync as a daemon does not encrypt; shoal and syncthing do.
 //
+// Before all it measures for some seconds what bounds them: memory, AES, hashing, loopback, the disk.
+//
 // Peers that are missing are installed from Debian if this process may; else the table says so and goes on without them.
 package main

@@ -123,6 +123,11 @@ func run(ctx context.Context, c config) error {
 	if err := warm(dir, 3*c.sizeMiB<<20); err != nil {
 		return err
 	}
+	if !c.smoke {
+		if report.Limits, err = measureLimits(ctx, dir); err != nil {
+			return err
+		}
+	}
 	// Interleaved, each round beginning with another peer: what the machine does meanwhile hits all of them.
 	for _, w := range chooseWorkloads(c) {
 		for round := range c.rounds {

@@ -55,3 +55,25 @@ func TestOnlySoManyFilesAreLeft(t *testing.T) {
 		t.Errorf("%+v, %v", kept, err)
 	}
 }
+
+func TestLimitsAreMeasured(t *testing.T) {
+	if testing.Short() {
+		t.Skip("seconds")
+	}
+	dir := t.TempDir()
+	limits, err := measureLimits(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(limits) != 7 {
+		t.Errorf("%d limits", len(limits))
+	}
+	for _, l := range limits {
+		if l.One <= 0 || l.What == "" || l.Unit == "" {
+			t.Errorf("%+v", l)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "limit")); !os.IsNotExist(err) {
+		t.Errorf("the big file is left: %v", err)
+	}
+}

@@ -43,6 +43,7 @@ type result struct {
 type report struct {
 	Machine string   `json:"machine"`
 	Peers   []string `json:"peers"`
+	Limits  []limit  `json:"limits,omitempty"`
 	Results []result `json:"results"`
 	Remarks []string `json:"remarks,omitempty"`
 	Behind  []string `json:"behind"` // rows where shoal is not ahead of syncthing, or takes more room than restic
@@ -167,6 +168,9 @@ func (r *report) print(out io.Writer) error {
 		fmt.Fprintf(out, "\n- %s\n", strings.Join(r.Remarks, "\n- "))
 	}
 	if err := r.printRatios(out); err != nil {
+		return err
+	}
+	if err := printLimits(out, r.Limits); err != nil {
 		return err
 	}
 	if len(r.Behind) > 0 {
