@@ -249,7 +249,7 @@ func (s *server) compression() block.Compression {
 }
 
 func (s *server) write(ctx context.Context, stream p2p.Stream) error {
-	w := bufio.NewWriterSize(stream, 64<<10)
+	w := bufio.NewWriterSize(stream, p2p.WriteSize)
 	for {
 		select {
 		case <-ctx.Done():

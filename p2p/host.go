@@ -150,7 +150,7 @@ func newLibp2p(c Config, gate *gater) (host.Host, error) {
 		// and not one TCP connection on which both believe to be the TLS client.
 		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport(), tcp.WithConnectionTimeout(dialWait)),
 		libp2p.Transport(quic.NewTransport),
-		libp2p.Security(libp2ptls.ID, libp2ptls.New),
+		libp2p.Security(libp2ptls.ID, newSecureTransport),
 		libp2p.Muxer(yamux.ID, muxer()),
 		libp2p.ResourceManager(resources),
 		libp2p.ConnectionManager(&connmgr.NullConnMgr{}), // links are few and wanted; none is trimmed

@@ -8,6 +8,10 @@ import "github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 // until then as given back, and does not say so to the writer, who waits for it for ever: of 16 MiB half is lost.
 const streamWindow = 8 << 20
 
+// WriteSize is the longest write that travels as one message: yamux makes messages of 64 KiB, of which 12 bytes are its own.
+// A buffer of 64 KiB before a stream would send each time a second message of 12 bytes.
+const WriteSize = 64<<10 - 12
+
 // muxer returns libp2p's settings of yamux with another window.
 func muxer() *yamux.Transport {
 	t := *yamux.DefaultTransport
