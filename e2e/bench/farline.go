@@ -16,14 +16,15 @@ import (
 const (
 	farDelay = 50 * time.Millisecond // each way
 	farWidth = 200                   // megabits a second
-	farFiles = 8000                  // as much as the big file, in small ones
+	farSize  = 512 << 20             // at 20 s it hides the start of a connection, which costs ten round trips of any TCP
+	farFiles = 8000                  // 128 MiB in small ones
 )
 
 // farLine is two devices a long way from each other: a big file, then small ones.
 var farLine = workload{
 	name: "farline", alone: true, many: true,
 	what: func(config) string {
-		return fmt.Sprintf("%d MiB over %d Mbit/s with %v of delay each way", partySize>>20, farWidth, farDelay)
+		return fmt.Sprintf("%d MiB over %d Mbit/s with %v of delay each way", farSize>>20, farWidth, farDelay)
 	},
 	run: func(ctx context.Context, s *session) (out outcome, err error) {
 		net, err := lab.NewNetwork(2)
@@ -47,7 +48,7 @@ var farLine = workload{
 		if err != nil {
 			return out, err
 		}
-		out.cost, out.bytes = cost{Wall: big.took}, partySize
+		out.cost, out.bytes = cost{Wall: big.took}, farSize
 		out.remarks = []string{
 			fmt.Sprintf("far line, big file: %.0f %% of the line", 100*big.load()),
 			fmt.Sprintf("far line, %d small files: %.0f %% of the line, %.2f s", farFiles, 100*small.load(), small.took.Seconds()),
@@ -89,7 +90,7 @@ func (p *party) farFile(ctx context.Context) (farCost, error) {
 	if err := p.folder(ctx, "pause", p.devices[1]); err != nil {
 		return farCost{}, err
 	}
-	if err := p.give(ctx, "big", 31); err != nil {
+	if err := p.give(ctx, "big", farSize, 31); err != nil {
 		return farCost{}, err
 	}
 	return p.crossing(ctx, func() error { return p.have(ctx, "big", p.devices[1]) })

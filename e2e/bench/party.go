@@ -113,9 +113,9 @@ func (p *party) folder(ctx context.Context, command string, devices ...*lab.Devi
 	return nil
 }
 
-// give makes a file of random bytes on the first device and returns when others have it.
-func (p *party) give(ctx context.Context, name string, seed uint64, others ...*lab.Device) error {
-	if err := lab.RandomFile(filepath.Join(p.devices[0].Dir, name), partySize, seed); err != nil {
+// give makes a file of size random bytes on the first device and returns when others have it.
+func (p *party) give(ctx context.Context, name string, size int64, seed uint64, others ...*lab.Device) error {
+	if err := lab.RandomFile(filepath.Join(p.devices[0].Dir, name), size, seed); err != nil {
 		return err
 	}
 	if err := succeed(ctx, p.devices[0], "rescan"); err != nil {
@@ -126,10 +126,14 @@ func (p *party) give(ctx context.Context, name string, seed uint64, others ...*l
 
 // have returns when devices have a file that the first one has.
 func (p *party) have(ctx context.Context, name string, devices ...*lab.Device) error {
+	given, err := os.Stat(filepath.Join(p.devices[0].Dir, name))
+	if err != nil {
+		return err
+	}
 	for _, d := range devices {
 		err := lab.Poll(ctx, donePause, func() error {
 			st, err := os.Stat(filepath.Join(d.Dir, name))
-			if err == nil && st.Size() != partySize {
+			if err == nil && st.Size() != given.Size() {
 				err = fmt.Errorf("%s has %d bytes of %s", d.Name, st.Size(), name)
 			}
 			return err

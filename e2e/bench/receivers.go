@@ -38,7 +38,7 @@ func toReceivers(ctx context.Context, p *party, n int) (time.Duration, error) {
 			return 0, err
 		}
 	}
-	if err := p.give(ctx, name, uint64(10+n)); err != nil {
+	if err := p.give(ctx, name, partySize, uint64(10+n)); err != nil {
 		return 0, err
 	}
 	return p.fetch(ctx, name, receivers[:n]...)

@@ -32,7 +32,7 @@ func fromSenders(ctx context.Context, p *party, n int) (time.Duration, error) {
 	if err := p.folder(ctx, "pause", receiver); err != nil {
 		return 0, err
 	}
-	if err := p.give(ctx, name, uint64(n), p.devices[1], p.devices[2]); err != nil {
+	if err := p.give(ctx, name, partySize, uint64(n), p.devices[1], p.devices[2]); err != nil {
 		return 0, err
 	}
 	for i := range 3 {

@@ -263,6 +263,9 @@ func TestAMeshOfVaultsConvergesThroughChurn(t *testing.T) {
 		if err := v.hour(); err != nil {
 			t.Fatalf("hour %d: %v", h, err)
 		}
+		if h%24 == 23 {
+			t.Logf("day %d: %d names, %v", h/24+1, len(v.devices[0].fs.User().Tree()), time.Since(start).Round(time.Second))
+		}
 	}
 	v.r = random(v.seed, 1<<32)
 	if err := v.rest(); err != nil {
