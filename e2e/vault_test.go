@@ -52,6 +52,9 @@ func TestTwoDevicesThatNeverMeetAreTheSameThroughAVault(t *testing.T) {
 	for i := range 40 {
 		d.random(filepath.Join("many", string(rune('a'+i%26))+string(rune('a'+i/26))), 3000, uint64(100+i))
 	}
+	if *long {
+		check(t, lab.CopyTree(filepath.Join(goroot(t), "src"), filepath.Join(d.root, "go")))
+	}
 	a.wait(t)
 	if f := a.folder(t); f.CopiesMin < 2 {
 		t.Errorf("%d copies, with one in a vault", f.CopiesMin)
