@@ -22,7 +22,7 @@ deps: ## what tests need beyond Go, installed where that is possible
 	@sh ./e2e/install-tools.sh
 	@CGO_ENABLED=0 GOFLAGS= GOOS= GOARCH= $(GO) -C e2e/s3server tool -n versitygw >/dev/null # docs/vault-s3.md
 
-# Units run under the race detector, with 300 simulated schedules; the planner's million cases, 3,000 schedules and the built program without it; then what changes cost.
+# Units run under the race detector, with 100 simulated schedules (they have one goroutine); the planner's million cases, 3,000 schedules and the built program without it; then what changes cost.
 test: deps lint crosscheck
 	$(GO) test -race -timeout 12m $$($(GO) list ./... | grep -v '/e2e$$')
 	$(GO) test -count=1 -timeout 10m ./folder ./folder/plan ./e2e/simulation

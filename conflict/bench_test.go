@@ -70,6 +70,21 @@ func BenchmarkDescends(b *testing.B) {
 	}
 }
 
+// Twenty devices that have each seen most of the others, in journals that continue older ones.
+func BenchmarkDescendsOfManyDevices(b *testing.B) {
+	l, a, o := Lineage{}, Version{}, Version{}
+	for i := range byte(20) {
+		id := func(life uint64) shoal.JournalID { return shoal.JournalID{Device: shoal.DeviceID{i}, Nonce: life} }
+		l[id(2)], l[id(3)] = shoal.Dot{Journal: id(1), Seq: 5}, shoal.Dot{Journal: id(2), Seq: 5}
+		a = a.With(shoal.Dot{Journal: id(3), Seq: 1})
+		o = o.With(shoal.Dot{Journal: id(1 + uint64(i)%3), Seq: 1})
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		l.Descends(a, o)
+	}
+}
+
 func BenchmarkPrune(b *testing.B) {
 	l, v := lineage("L<K2", "K<A5"), version("A4 B1 C1 L1")
 	b.ReportAllocs()

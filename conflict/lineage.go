@@ -11,9 +11,10 @@ import (
 // new one; any component of the new journal then covers the old journal up to that dot and nothing above it. So what the
 // former life wrote afterwards is concurrent with what the device writes now.
 //
-// Continuation is transitive. A dot with seq 0 says that nothing was held, and ends the chain. Cycles, which only a liar can
-// make, end too: everything on a cycle covers what the cycle's links say. nil is the empty lineage. A Lineage is only read
-// here; who changes one must not do so during a call.
+// A journal continues one of the same device; a head that says otherwise is refused where it is read (index). Continuation is
+// transitive. A dot with seq 0 says that nothing was held, and ends the chain. Cycles, which only a liar can make, end too:
+// everything on a cycle covers what the cycle's links say. nil is the empty lineage. A Lineage is only read here; who changes
+// one must not do so during a call.
 type Lineage map[shoal.JournalID]shoal.Dot
 
 // Covers tells whether who wrote v had seen d: v has the component of d's journal up to d, or that of a journal which
@@ -26,7 +27,8 @@ func (l Lineage) Covers(v Version, d shoal.Dot) bool {
 		return false
 	}
 	for _, c := range v {
-		if l.reaches(c, d) {
+		// Most of a version are components of others: of twenty devices one chain is followed, not twenty.
+		if c.Journal.Device == d.Journal.Device && l.reaches(c, d) {
 			return true
 		}
 	}
@@ -92,7 +94,7 @@ func (l Lineage) Prune(v Version) Version {
 
 func (l Lineage) coveredByOthers(v Version, i int) bool {
 	for k, c := range v {
-		if k != i && l.reaches(c, v[i]) {
+		if k != i && c.Journal.Device == v[i].Journal.Device && l.reaches(c, v[i]) {
 			return true
 		}
 	}

@@ -206,3 +206,28 @@ func TestLongLineagesAndCyclesEnd(t *testing.T) {
 		t.Error("a circle covers more than its links say")
 	}
 }
+
+// Twenty devices edited, each in a journal that continues an older one: who saw them all descends from each, and from no older journal's end that it had not held.
+func TestChainsOfManyDevicesAreToldApart(t *testing.T) {
+	const devices = 20
+	lin, seen := Lineage{}, Version{}
+	of := func(device byte, life uint64, seq shoal.Seq) shoal.Dot {
+		return shoal.Dot{Journal: shoal.JournalID{Device: shoal.DeviceID{device}, Nonce: life}, Seq: seq}
+	}
+	for d := byte(1); d <= devices; d++ {
+		for life := uint64(2); life <= 4; life++ {
+			lin[of(d, life, 1).Journal] = of(d, life-1, 7)
+		}
+		seen = seen.With(of(d, 4, 1))
+	}
+	for d := byte(1); d <= devices; d++ {
+		for life := uint64(1); life <= 3; life++ {
+			if !lin.Covers(seen, of(d, life, 7)) || lin.Covers(seen, of(d, life, 8)) {
+				t.Errorf("life %d of device %d", life, d)
+			}
+		}
+		if lin.Covers(seen, of(d, 4, 2)) || lin.Covers(Version{of(d, 4, 1)}, of(d%devices+1, 1, 1)) {
+			t.Errorf("device %d", d)
+		}
+	}
+}

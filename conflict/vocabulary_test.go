@@ -18,7 +18,7 @@ import (
 
 // journal returns the journal with this letter.
 func journal(letter byte) shoal.JournalID {
-	return shoal.JournalID{Device: shoal.DeviceID{letter}}
+	return shoal.JournalID{Device: shoal.DeviceID{1}, Nonce: uint64(letter)}
 }
 
 // dot parses "B2"; "" is the zero dot.
@@ -38,7 +38,7 @@ func dotName(d shoal.Dot) string {
 	if d.IsZero() {
 		return "-"
 	}
-	return fmt.Sprintf("%c%d", d.Journal.Device[0], d.Seq)
+	return fmt.Sprintf("%c%d", d.Journal.Nonce, d.Seq)
 }
 
 func dotNames(dots []shoal.Dot) string {

@@ -94,6 +94,8 @@ func (n *Node) folderStatus(f *folderRun) (control.FolderStatus, []control.Probl
 	for _, p := range snap.Problems {
 		problems = append(problems, control.Problem{Folder: fs.Name, Path: control.Path(p.Path), Kind: p.Kind, Message: p.Message, Since: p.Since})
 	}
+	// Before the index is looked at: what comes between the two is lacking there then. The other way round it would be lacking nowhere.
+	lacks := n.exchange.Lacks(f.id)
 	err := f.index.View(func(tx *index.Tx) error {
 		fs.Files, fs.Bytes = tx.Totals()
 		fs.NeedFiles, fs.NeedBytes = tx.NeedTotals()
@@ -105,7 +107,7 @@ func (n *Node) folderStatus(f *folderRun) (control.FolderStatus, []control.Probl
 		if fs.State, err = stateNow(tx, snap); err != nil {
 			return err
 		}
-		if fs.State == control.StateIdle && n.exchange.Lacks(f.id) {
+		if fs.State == control.StateIdle && lacks {
 			fs.State = control.StateSyncing
 		}
 		if fs.CopiesMin, fs.CopiesClaimed, err = n.copies(tx, fs.NeedFiles == 0); err != nil {

@@ -73,6 +73,8 @@ func (n *Node) owed(peers int) []control.Owed {
 	var out []control.Owed
 	me := n.deviceName(n.self())
 	for _, f := range n.runsNow() {
+		// First who has not spoken, then what is lacking: what they say between the two is lacking then. The other way round nobody would look at it.
+		unheard := n.unheard(f.id)
 		fs, _, err := n.folderStatus(f)
 		if err != nil {
 			out = append(out, control.Owed{Device: me, Folder: fs.Name, Message: err.Error()})
@@ -88,7 +90,7 @@ func (n *Node) owed(peers int) []control.Owed {
 			out = append(out, control.Owed{Device: me, Folder: fs.Name, NeedFiles: fs.NeedFiles, NeedBytes: fs.NeedBytes, Message: msg})
 			continue
 		}
-		for _, d := range n.unheard(f.id) {
+		for _, d := range unheard {
 			out = append(out, control.Owed{Device: d.Name, Folder: fs.Name, Message: "has just been connected and has not said yet what it has"})
 		}
 	}

@@ -31,7 +31,7 @@ func TestMeshConvergesAndLosesNothing(t *testing.T) {
 	}
 	n := *schedules
 	if raceEnabled {
-		n = min(n, 300)
+		n = min(n, 100)
 	}
 	if testing.Short() {
 		n = min(n, 100)
