@@ -27,8 +27,7 @@ func (l Lineage) Covers(v Version, d shoal.Dot) bool {
 		return false
 	}
 	for _, c := range v {
-		// Most of a version are components of others: of twenty devices one chain is followed, not twenty.
-		if c.Journal.Device == d.Journal.Device && l.reaches(c, d) {
+		if l.reaches(c, d) {
 			return true
 		}
 	}
@@ -39,6 +38,9 @@ func (l Lineage) Covers(v Version, d shoal.Dot) bool {
 // back to a journal where it was before (R. P. Brent, "An improved Monte Carlo factorization algorithm", BIT 20, 1980,
 // section 2), by when it has taken every link that it can reach. The chain of a normal device has no or one link.
 func (l Lineage) reaches(c, d shoal.Dot) bool {
+	if c.Journal.Device != d.Journal.Device { // most pairs: of twenty devices one chain is followed, not twenty
+		return false
+	}
 	mark, limit, steps := c.Journal, 1, 0
 	for {
 		next, ok := l[c.Journal]
@@ -94,7 +96,7 @@ func (l Lineage) Prune(v Version) Version {
 
 func (l Lineage) coveredByOthers(v Version, i int) bool {
 	for k, c := range v {
-		if k != i && c.Journal.Device == v[i].Journal.Device && l.reaches(c, v[i]) {
+		if k != i && l.reaches(c, v[i]) {
 			return true
 		}
 	}

@@ -16,7 +16,7 @@ import (
 //	chmod("C1", 0o600, of("old", "A1"))            C saw A1's "old" and changed its mode
 //	remove("D1", saw("A1"), instead("old"))        D saw A1's "old" and deleted it
 
-// journal returns the journal with this letter.
+// journal returns the journal with this letter. All are of one device, so that any may continue any other.
 func journal(letter byte) shoal.JournalID {
 	return shoal.JournalID{Device: shoal.DeviceID{1}, Nonce: uint64(letter)}
 }

@@ -6,13 +6,11 @@ import (
 	"sync"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/core/sec"
+	"github.com/libp2p/go-libp2p/p2p/net/upgrader"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
-
-	upgrader "github.com/libp2p/go-libp2p/p2p/net/upgrader"
 )
 
 // tlsRecord is the most that TLS seals at once (RFC 8446, §5.1).
@@ -26,9 +24,14 @@ const gatherSize = 68 << 10
 // record, and a call for each 16 KiB is a sixth of what a byte costs over loopback (BenchmarkStream).
 type secureTransport struct{ *libp2ptls.Transport }
 
+var _ sec.SecureTransport = (*secureTransport)(nil)
+
 func newSecureTransport(id protocol.ID, key crypto.PrivKey, muxers []upgrader.StreamMuxer) (*secureTransport, error) {
 	t, err := libp2ptls.New(id, key, muxers)
-	return &secureTransport{t}, err
+	if err != nil {
+		return nil, err
+	}
+	return &secureTransport{t}, nil
 }
 
 func (t *secureTransport) SecureInbound(ctx context.Context, insecure net.Conn, p peer.ID) (sec.SecureConn, error) {
@@ -118,7 +121,3 @@ func (g *gatherer) empty() error {
 	g.n = 0
 	return g.err
 }
-
-var _ sec.SecureTransport = (*secureTransport)(nil)
-
-var _ network.ConnSecurity = (*secureConn)(nil)
