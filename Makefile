@@ -22,10 +22,10 @@ deps: ## what tests need beyond Go, installed where that is possible
 	@sh ./e2e/install-tools.sh
 	@CGO_ENABLED=0 GOFLAGS= GOOS= GOARCH= $(GO) -C e2e/s3server tool -n versitygw >/dev/null # docs/vault-s3.md
 
-# Units run under the race detector, with 100 simulated schedules (they have one goroutine); the planner's million cases, 3,000 schedules and the built program without it; then what changes cost.
+# Units run under the race detector, which takes ten times as long: what has one goroutine (schedules, properties, big cases) runs there in small, and in full without it. Then the built program, and what changes cost.
 test: deps lint crosscheck
-	$(GO) test -race -timeout 12m $$($(GO) list ./... | grep -v '/e2e$$')
-	$(GO) test -count=1 -timeout 10m ./folder ./folder/plan ./e2e/simulation
+	RAPID_CHECKS=30 $(GO) test -race -timeout 12m $$($(GO) list ./... | grep -v '/e2e$$')
+	$(GO) test -count=1 -timeout 10m ./e2e/simulation ./block ./folder ./folder/plan ./index ./indexexchange ./mesh ./p2p/internal/rendezvous
 	$(GO) test -count=1 -timeout 10m -parallel 3 ./e2e
 	$(MAKE) bench-smoke
 

@@ -191,6 +191,9 @@ func TestChunkerCutsLikeTheModel(t *testing.T) {
 
 // A cut at the first possible position needs the whole window before it; a file that has one is searched for.
 func TestFirstCutLooksAtTheWholeWindow(t *testing.T) {
+	if raceEnabled {
+		t.Skip("one goroutine and many hashes: it runs without the race detector")
+	}
 	data := pseudoRandom("window", 2*MinSize)
 	s := scanner{gear: gearFor(&testKey)}
 	window := data[MinSize-gearWindow : MinSize]

@@ -23,6 +23,9 @@ func TestWhatPaddingLeavesVisible(t *testing.T) {
 	if testing.Short() {
 		t.Skip("reads the Go source tree")
 	}
+	if raceEnabled {
+		t.Skip("the run without the race detector reads the Go source tree")
+	}
 	goroot, err := exec.CommandContext(t.Context(), "go", "env", "GOROOT").Output()
 	if err != nil {
 		t.Skipf("there is no go command: %v", err)

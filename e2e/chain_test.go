@@ -10,6 +10,7 @@ import (
 )
 
 func TestAChangeReachesTheEndOfAChainOfFive(t *testing.T) {
+	beside(t)
 	const length = 5
 	net := network(t, length)
 	w := newWorld(t, length, net)
@@ -83,6 +84,7 @@ func indexOf(name string) int {
 }
 
 func TestAFileIsFetchedFromTwoSourcesAtOnce(t *testing.T) {
+	beside(t)
 	net := network(t, 3)
 	w := newWorld(t, 3, net, quiet)
 	a, b, c := w.devices[0], w.devices[1], w.devices[2]

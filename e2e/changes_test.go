@@ -105,6 +105,7 @@ func manyFiles(d disk) {
 }
 
 func TestEachChangeReachesTheOtherSide(t *testing.T) {
+	beside(t)
 	n := privateNetwork(t)
 	a, b := pair(t, alone(n))
 	// Everything is prepared in one go, and twice, so that each side makes each change once.

@@ -38,6 +38,7 @@ func goroot(t *testing.T) string {
 }
 
 func TestFirstSyncOfTheGoSourceTreeIsExact(t *testing.T) {
+	beside(t)
 	a, b := firstSync(t, func(d disk) {
 		check(t, lab.CopyTree(filepath.Join(goroot(t), "src"), d.root))
 	})
@@ -66,10 +67,12 @@ func count(tree lab.Tree) (files, size int64) {
 }
 
 func TestFirstSyncOfManySmallFilesIsExact(t *testing.T) {
+	beside(t)
 	firstSync(t, func(d disk) { check(t, lab.SmallFiles(d.root, choose(8000, 20_000), kib, 32*kib, 1)) })
 }
 
 func TestFirstSyncOfABigFileIsExact(t *testing.T) {
+	beside(t)
 	size := choose[int64](64*mib, 2*gib)
 	firstSync(t, func(d disk) { d.random("big", size, 2) })
 }

@@ -11,6 +11,7 @@ import (
 )
 
 func TestJoiningWithFilesAdoptsEqualOnesAndLosesNone(t *testing.T) {
+	beside(t)
 	n := privateNetwork(t)
 	a, b := newDevice(t, "anna", alone(n)), newDevice(t, "ben", alone(n))
 	for _, d := range []disk{a.at(t), b.at(t)} {

@@ -149,6 +149,7 @@ func everyFileIsOf(t *testing.T, d *device, round int) {
 }
 
 func TestACrashDuringABigFileDoesNotFetchItAllAgain(t *testing.T) {
+	beside(t)
 	n := privateNetwork(t)
 	a, b := pair(t, quiet, alone(n))
 	size := choose[int64](96*mib, gib)

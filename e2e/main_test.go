@@ -87,6 +87,13 @@ func choose[T any](short, full T) T {
 	return short
 }
 
+// beside lets a test run beside others; not in long runs, whose sizes need the machine for themselves.
+func beside(t *testing.T) {
+	if !*long {
+		t.Parallel()
+	}
+}
+
 const (
 	kib = 1 << 10
 	mib = 1 << 20

@@ -180,6 +180,7 @@ func TestTwoOwnersWhoRevokeEachOtherEndTheSameEverywhere(t *testing.T) {
 }
 
 func TestAfterARevocationASmallChangeToAnOldBigFileMovesFewBytes(t *testing.T) {
+	beside(t)
 	n := privateNetwork(t)
 	a, b, c := newDevice(t, "anna", quiet, alone(n)), newDevice(t, "ben", quiet, alone(n)), newDevice(t, "carla", quiet, alone(n))
 	a.up(t)

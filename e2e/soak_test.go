@@ -49,6 +49,7 @@ type soak struct {
 // TestASoakEndsTheSameEverywhere has devices edit, crash, lose each other and run out of disk for a while, again and again. After each chapter everything is healed:
 // then all have the same files, what only one device wrote is what it wrote last, no file is half, and memory and descriptors stay what they were.
 func TestASoakEndsTheSameEverywhere(t *testing.T) {
+	beside(t)
 	lasts := choose(8*time.Second, 30*time.Minute)
 	if *soakFor > 0 {
 		lasts = *soakFor

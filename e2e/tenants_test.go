@@ -59,6 +59,7 @@ func (d *device) vaultTicket(t *testing.T, args ...string) string {
 // Three meshes come to one vault, each in its own way: with the first start, with a ticket of an owner, and with a ticket of the vault's operator. They
 // share nothing: not the device, not the port, not a byte of what is kept.
 func TestOneVaultKeepsManyMeshes(t *testing.T) {
+	beside(t)
 	v := newVault(t, "vera")
 	owners := []*device{newDevice(t, "anna"), newDevice(t, "ben"), newDevice(t, "cleo")}
 	for i, d := range owners {
@@ -173,6 +174,7 @@ func twoTenants(t *testing.T) (a, b, v *device) {
 }
 
 func TestTheTroubleOfOneTenantDoesNotStopTheOthers(t *testing.T) {
+	beside(t)
 	a, b, v := twoTenants(t)
 	list := v.tenants(t)
 	v.exits(t, 2, "vault", "quota", "1M", "--data", v.Home) // whose?
@@ -200,6 +202,7 @@ func TestTheTroubleOfOneTenantDoesNotStopTheOthers(t *testing.T) {
 }
 
 func TestOneQuotaBoundsAllTenantsTogether(t *testing.T) {
+	beside(t)
 	a, b, v := twoTenants(t)
 	v.do(t, "vault", "quota", "--all", "6M", "--data", v.Home)
 	a.at(t).random("four", 4<<20, 1)

@@ -163,6 +163,7 @@ func (h *heist) lie(t *testing.T) {
 		}
 		return nil
 	})
+	thief.Close() // one that goes on dialling would take the place of the next, who has the same keys
 }
 
 // revoke has anna, who was away, revoke ben's device before she hears of what the thief did.

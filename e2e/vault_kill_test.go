@@ -108,6 +108,7 @@ func many(d disk, round, files int) {
 // TestNothingThatAVaultAcknowledgedIsMissingAfterAKill kills a vault at random moments while it receives, and holds, block by block, what it left
 // against what it had acknowledged until then. In long runs 30 times, over 5,000 files.
 func TestNothingThatAVaultAcknowledgedIsMissingAfterAKill(t *testing.T) {
+	beside(t)
 	seed := *killSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
@@ -152,6 +153,7 @@ func TestNothingThatAVaultAcknowledgedIsMissingAfterAKill(t *testing.T) {
 
 // TestAVaultWhoseDiskIsFullOnceLosesNothing fills the disk of a vault while it receives, kills it there, and makes room again. It needs the right to mount.
 func TestAVaultWhoseDiskIsFullOnceLosesNothing(t *testing.T) {
+	beside(t)
 	root := tempDir(t)
 	mount(t, root, "64m")
 	a, b := newDevice(t, "anna"), newDevice(t, "ben")

@@ -56,6 +56,7 @@ func fillMarked(t *testing.T, a *device) {
 }
 
 func TestEverythingComesBackFromABucketAlone(t *testing.T) {
+	beside(t)
 	a, b, v, words, dir := keptInBucket(t)
 	fillMarked(t, a)
 	a.wait(t)
@@ -122,6 +123,7 @@ func bothHaveAll(t *testing.T, d *device) {
 }
 
 func TestOneOfTwoVaultsOnABucketIsKilledUnderLoad(t *testing.T) {
+	beside(t)
 	line := s3test.NewLine(t)
 	url := line.Bucket(t)
 	v, w := bucketVault(t, "vera", url), bucketVault(t, "walter", url)
@@ -191,6 +193,7 @@ func TestOneOfTwoVaultsOnABucketIsKilledUnderLoad(t *testing.T) {
 }
 
 func TestAVaultWhoseBucketDoesNotAnswerAcknowledgesNothing(t *testing.T) {
+	beside(t)
 	line := s3test.NewLine(t)
 	a, v := newDevice(t, "anna"), bucketVault(t, "vera", line.Bucket(t))
 	a.up(t)

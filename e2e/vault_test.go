@@ -41,6 +41,7 @@ func keptIn(t *testing.T) (a, b, v *device) {
 }
 
 func TestTwoDevicesThatNeverMeetAreTheSameThroughAVault(t *testing.T) {
+	beside(t)
 	a, b, v := keptIn(t)
 	d := a.at(t)
 	d.write(markFolder+"/"+markFile+".txt", markContent+"\n")
@@ -116,6 +117,7 @@ func filesWith(t *testing.T, root, text string) (names []string) {
 const killTimes = 4
 
 func TestAVaultThatIsKilledHasAllThatItAcknowledged(t *testing.T) {
+	beside(t)
 	a, b, v := keptIn(t)
 	d := a.at(t)
 	for round := range killTimes {
@@ -154,6 +156,7 @@ func TestAVaultThatIsKilledHasAllThatItAcknowledged(t *testing.T) {
 }
 
 func TestAFullVaultSaysSoAndNeverThatItHasWhatItHasNot(t *testing.T) {
+	beside(t)
 	a, b, v := keptIn(t)
 	v.do(t, "vault", "quota", "1M", "--data", v.Home)
 	a.at(t).random("too much", 12<<20, 1)

@@ -12,6 +12,7 @@ import (
 
 // A vault moves to another machine, with another address: the devices find it there, all that was kept is there, and it never runs at the old place again.
 func TestAVaultMovesHouse(t *testing.T) {
+	beside(t)
 	a, b, old := keptIn(t)
 	a.at(t).random("long", 12<<20, 1)
 	a.at(t).write("old", "of the old house\n")

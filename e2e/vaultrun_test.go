@@ -31,6 +31,7 @@ func get(t *testing.T, url string) (code int, body string) {
 }
 
 func TestAVaultTellsItsHealthAndItsFigures(t *testing.T) {
+	beside(t)
 	port, err := lab.FreePort()
 	check(t, err)
 	addr := fmt.Sprintf("127.0.0.1:%d", port)
@@ -80,6 +81,7 @@ func TestAVaultTellsItsHealthAndItsFigures(t *testing.T) {
 
 // Everything that a vault logs, at its most talkative, is JSON, and tells nothing that a stranger may not know.
 func TestAVaultsLogTellsNoSecrets(t *testing.T) {
+	beside(t)
 	a, v := newDevice(t, "anna"), newVault(t, "vera", func(d *lab.Device) { d.Flags = append(d.Flags, "--log-format", "json") })
 	a.up(t)
 	first := a.vaultTicket(t, "invite", "--role", "vault", "--yes")
@@ -114,6 +116,7 @@ func TestAVaultsLogTellsNoSecrets(t *testing.T) {
 
 // An upgrade: the vault is told to end while it receives, and starts again. What it has received is not sent again.
 func TestARestartOfTheVaultInATransferLosesNothingOfIt(t *testing.T) {
+	beside(t)
 	n := privateNetwork(t)
 	a, v := newDevice(t, "anna", alone(n), quiet), newVault(t, "vera", alone(n), quiet)
 	a.up(t)

@@ -40,6 +40,7 @@ func overwrite(t *testing.T, name string, offset, size int64, seed uint64) {
 }
 
 func TestSmallChangesToABigFileMoveFewBytes(t *testing.T) {
+	beside(t)
 	n := privateNetwork(t)
 	a, b := newDevice(t, "anna", quiet, alone(n)), newDevice(t, "ben", quiet, alone(n))
 	size := bigSize()

@@ -100,7 +100,7 @@ func (wi *wire) tampered(i int, lie func(message) message) {
 func TestLyingSourceHarmsNothing(t *testing.T) {
 	for name, lie := range lies {
 		for size, count := range map[string]int{"batch": 30, "buckets": 1200} {
-			if testing.Short() && count > 1000 {
+			if (testing.Short() || raceEnabled) && count > 1000 {
 				continue
 			}
 			t.Run(name+" in "+size, func(t *testing.T) {

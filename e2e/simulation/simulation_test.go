@@ -31,7 +31,7 @@ func TestMeshConvergesAndLosesNothing(t *testing.T) {
 	}
 	n := *schedules
 	if raceEnabled {
-		n = min(n, 100)
+		n = min(n, 30)
 	}
 	if testing.Short() {
 		n = min(n, 100)

@@ -1,0 +1,5 @@
+//go:build !race
+
+package indexexchange
+
+const raceEnabled = false
