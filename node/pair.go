@@ -105,7 +105,6 @@ func (n *Node) join(ctx context.Context) error {
 	if t, err := p2p.ParseTicket(n.cfg.Join); err == nil && t.Vacant() {
 		return control.Errorf(control.CodeUsage, "this is the ticket of a vault that waits for a mesh: give it to `shoal devices add-vault` on a device that is in one")
 	}
-	n.cfg.Progress("Looking for the inviter …")
 	_, raw, err := n.host.Join(ctx, n.cfg.Join, p2p.Guest{Name: n.cfg.Name, HPKE: n.id.HPKEPublic()}, n.cfg.Progress)
 	if err != nil {
 		return joinError(err)

@@ -126,7 +126,7 @@ func (g *joiner) persist(ctx context.Context, inviter shoal.DeviceID, addrs []ma
 	defer g.h.gate.join(inviter)()
 	lastSeen, limit := time.Now(), first
 	for failures := 1; ; failures++ {
-		g.tell("connecting to the inviter")
+		g.tell("Connecting to the inviter …")
 		reached, welcome, err := g.try(ctx, inviter, try)
 		if err == nil || final(err) {
 			return welcome, err
@@ -247,7 +247,7 @@ func (g *joiner) awaitWelcome(s *pairStream, p *invite.Proof) ([]byte, error) {
 	if r, err := address.Open(m.GetAccept().GetAddresses()); err == nil && r.Device == p.Inviter {
 		g.h.book.Accept(r)
 	}
-	g.tell("waiting for approval on the other device")
+	g.tell("Waiting for approval on the other device …")
 	if m, err = s.receive(maxWelcome+1024, 0); err != nil {
 		return nil, err
 	}
@@ -270,7 +270,7 @@ func (g *joiner) byCode(ctx context.Context, c invite.Code) (shoal.DeviceID, []b
 	search.Go(func() { g.h.search(look, c.Plate, found) })
 	defer search.Wait()
 	defer cancel()
-	g.tell("looking for the inviter")
+	g.tell("Looking for the inviter …")
 	tried := make(map[shoal.DeviceID]bool)
 	last := fmt.Errorf("nobody shows the code's number on this network: %w", ErrUnreachable)
 	for answers(tried) < maxInviters {

@@ -30,7 +30,6 @@ func (k *keeper) join(ctx context.Context) error {
 	if t, err := p2p.ParseTicket(k.cfg.Join); err == nil && t.Vacant() {
 		return control.Errorf(control.CodeUsage, "this is the ticket of a vault that waits for a mesh: give it to `shoal devices add-vault` on a device")
 	}
-	k.cfg.Progress("Looking for the inviter …")
 	_, raw, err := k.host.Join(ctx, k.cfg.Join, p2p.Guest{Name: k.cfg.Name, HPKE: k.id.HPKEPublic()}, k.cfg.Progress)
 	if err != nil {
 		return control.Errorf(control.CodeRefused, "join: %w", err)
