@@ -30,6 +30,7 @@ func TestAFarLineIsFilled(t *testing.T) {
 				}
 				b.device(1, lib)
 				x, _ := b.device(2, newMemorySource())
+				synctest.Wait() // until both run: a stream that is refused is tried again only 200 ms later
 				x.PeerUp(device(1), CostDirect)
 				began := time.Now()
 				must(t, x.Fetch(t.Context(), wants, func(Want, []byte) error { return nil }))
