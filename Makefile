@@ -8,7 +8,7 @@ LDFLAGS  = -s -w -X main.version=$(VERSION)
 # How long is long.
 SCHEDULES ?= 100000
 FUZZTIME  ?= 10m
-LONGTIME  ?= 60m
+LONGTIME  ?= 120m
 
 .PHONY: run build test quick long mutants bench bench-smoke profile lint fuzz fuzz-short crosscheck cross deps clean
 

@@ -111,6 +111,11 @@ func (e *Engine) carryOutAll(ctx context.Context, items []*workItem) (done []res
 		if isBroken(broken, it.Path) || isBroken(broken, it.From) {
 			continue
 		}
+		if it.lost != nil {
+			broken[it.Path] = true
+			e.failed(it, it.lost)
+			continue
+		}
 		if it.again && it.Kind == plan.SetMeta {
 			it.base = latest(done, it.Path)
 		}

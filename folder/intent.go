@@ -33,6 +33,7 @@ type intent struct {
 // maxIntents bounds the intents file, in bytes; recipes of long files are not in it.
 const maxIntents = 64 << 20
 
+// writeIntents makes the intents of a batch durable. An operation whose new thing went away meanwhile gets none, and is not to be begun (lost).
 func (e *Engine) writeIntents(items []*workItem) error {
 	var list []intent
 	for _, it := range items {
@@ -46,9 +47,8 @@ func (e *Engine) writeIntents(items []*workItem) error {
 			in.OldFrom = slim(it.from.base)
 		}
 		if where != "" {
-			var err error
-			if in.NewStat, err = e.lookAt(it, where); err != nil {
-				return fmt.Errorf("look at %s: %w", where, err)
+			if in.NewStat, it.lost = e.lookAt(it, where); it.lost != nil {
+				continue
 			}
 			it.put = in.NewStat
 		}

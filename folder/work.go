@@ -34,7 +34,8 @@ type workItem struct {
 	job  *Job
 	temp string // Put, Swap: where the new thing is
 
-	put disk.Stat // Put, Swap: the new thing, before it was put in its place
+	put  disk.Stat // Put, Swap, Move: the new thing, before it was put in its place
+	lost error     // the new thing could not be looked at any more when its intent was to be written
 
 	inPlace bool // its mode or time was changed under its name
 

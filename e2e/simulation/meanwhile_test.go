@@ -84,6 +84,36 @@ func TestAFileDeletedRightAfterItWasPutThereStaysDeleted(t *testing.T) {
 	s.is()
 }
 
+// A file that its user deletes or replaces while its rename is being prepared keeps nothing else of that batch from being done
+// (TestAMeshOfVaultsConvergesThroughChurn, seed 1, hour 94).
+func TestARenameWhoseFileGoesMeanwhileHoldsNothingUp(t *testing.T) {
+	for name, meanwhile := range map[string]func(u disktest.User) error{
+		"deleted": func(u disktest.User) error { return u.Remove("f") },
+		"renamed": func(u disktest.User) error { return u.Rename("f", "mine") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScript(t, "f", "other")
+			s.rename(s.a, "f", "g")
+			s.rename(s.a, "other", "another")
+			s.look(s.a)
+			s.talk()
+			s.before(s.b, "lstat", "f", func() { // when it is prepared
+				s.before(s.b, "lstat", "f", func() { s.must(meanwhile(s.b.fs.User())) }) // when its intent is written
+			})
+			s.work(s.b)
+			if u := s.b.fs.User(); !u.Exists("another") {
+				t.Errorf("the other rename was not done:\n%s", u.Dump())
+			}
+			s.rest()
+			if name == "deleted" {
+				s.is("another=old other", "g=old f")
+			} else {
+				s.is("another=old other", "g=old f", "mine=old f")
+			}
+		})
+	}
+}
+
 // Names that could not be made durable are no reason to give up: what was put there is found and adopted (seed 312871).
 func TestWhatWasPutInPlaceIsAdoptedWhenItsNameCouldNotBeMadeDurable(t *testing.T) {
 	s := newScript(t)
