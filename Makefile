@@ -23,10 +23,13 @@ deps: ## what tests need beyond Go, installed where that is possible
 	@CGO_ENABLED=0 GOFLAGS= GOOS= GOARCH= $(GO) -C e2e/s3server tool -n versitygw >/dev/null # docs/vault-s3.md
 
 # Units run under the race detector, which takes ten times as long: what has one goroutine (schedules, properties, big cases) runs there in small, and in full without it. Then the built program, and what changes cost.
+# Only the race detector needs cgo: all else is built without it, as the program is, so that on a new machine the libraries are compiled twice and not three times. Vet has looked before, and test programs are linked without what a debugger wants.
+TESTFLAGS = -vet=off -ldflags='-s -w'
+test: export CGO_ENABLED = 0
 test: deps lint crosscheck
-	RAPID_CHECKS=30 $(GO) test -race -timeout 12m $$($(GO) list ./... | grep -v '/e2e$$')
-	$(GO) test -count=1 -timeout 10m ./e2e/simulation ./block ./folder ./folder/plan ./index ./indexexchange ./mesh ./p2p/internal/rendezvous
-	$(GO) test -count=1 -timeout 10m -parallel 3 ./e2e
+	CGO_ENABLED=1 RAPID_CHECKS=30 $(GO) test -race $(TESTFLAGS) -timeout 12m $$($(GO) list ./... | grep -v '/e2e$$')
+	$(GO) test -count=1 $(TESTFLAGS) -timeout 10m ./e2e/simulation ./block ./folder ./folder/plan ./index ./indexexchange ./mesh ./p2p/internal/rendezvous
+	$(GO) test -count=1 $(TESTFLAGS) -timeout 10m -parallel 3 ./e2e
 	$(MAKE) bench-smoke
 
 quick: ## two minutes
@@ -47,7 +50,7 @@ bench:
 	$(GO) run ./e2e/bench
 
 bench-smoke: ## what a block costs the allocator, and what changes cost on the wire and in records: counts, not times
-	$(GO) test -count=1 -run '^TestHotPaths' ./block ./blockexchange
+	$(GO) test -count=1 $(TESTFLAGS) -run '^TestHotPaths' ./block ./blockexchange
 	$(GO) run ./e2e/bench -smoke
 
 CASE ?= bigfile
