@@ -23,11 +23,13 @@ deps: ## what tests need beyond Go, installed where that is possible
 	@CGO_ENABLED=0 GOFLAGS= GOOS= GOARCH= $(GO) -C e2e/s3server tool -n versitygw >/dev/null # docs/vault-s3.md
 
 # Units run under the race detector, which takes ten times as long: what has one goroutine (schedules, properties, big cases) runs there in small, and in full without it. Then the built program, and what changes cost.
-# Only the race detector needs cgo: all else is built without it, as the program is, so that on a new machine the libraries are compiled twice and not three times. Vet has looked before, and test programs are linked without what a debugger wants.
+# Only the race detector needs cgo: all else is built without it, as the program is, so that on a new machine the libraries are compiled twice and not three times. Vet has looked before, and test programs are linked without what a debugger wants. What waits
+# (downloads, tests of lines and of killed processes) has something beside it.
 TESTFLAGS = -vet=off -ldflags='-s -w'
 test: export CGO_ENABLED = 0
-test: deps lint crosscheck
-	CGO_ENABLED=1 RAPID_CHECKS=30 $(GO) test -race $(TESTFLAGS) -timeout 12m $$($(GO) list ./... | grep -v '/e2e$$')
+test:
+	$(MAKE) -j 2 deps lint crosscheck
+	CGO_ENABLED=1 RAPID_CHECKS=30 $(GO) test -race -p 3 $(TESTFLAGS) -timeout 12m $$($(GO) list ./... | grep -v '/e2e$$')
 	$(GO) test -count=1 $(TESTFLAGS) -timeout 10m ./e2e/simulation ./block ./folder ./folder/plan ./index ./indexexchange ./mesh ./p2p/internal/rendezvous
 	$(GO) test -count=1 $(TESTFLAGS) -timeout 10m -parallel 3 ./e2e
 	$(MAKE) bench-smoke
