@@ -213,32 +213,10 @@ func (j *Job) took(id block.ID, i int) {
 	j.missing[id] = left
 }
 
-// fillFromDisk takes every missing block that some file here holds, or that came along with its record. What is read is checked.
-func (j *Job) fillFromDisk(ctx context.Context, buf []byte) error {
-	for _, ref := range j.recipe {
-		if j.missing[ref.ID] == nil {
-			continue
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		data, ok := j.e.localBlock(ref, buf)
-		if !ok {
-			continue
-		}
-		if err := j.put(ref.ID, data); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (j *Job) wants() []Want {
 	out := make([]Want, 0, len(j.missing))
-	for i, ref := range j.recipe {
-		if at := j.missing[ref.ID]; len(at) > 0 && at[0] == i {
-			out = append(out, Want{Block: ref.ID, Size: ref.Size, Epoch: j.epoch(i), Record: j.want.Record, Index: uint32(i)})
-		}
+	for _, i := range j.lacking() {
+		out = append(out, Want{Block: j.recipe[i].ID, Size: j.recipe[i].Size, Epoch: j.epoch(i), Record: j.want.Record, Index: uint32(i)})
 	}
 	return out
 }

@@ -37,8 +37,9 @@ type device struct {
 	keys block.Keys
 	eng  *folder.Engine
 	// holds is told what the engine says it holds; nil for nobody.
-	holds  func([]block.ID)
-	access folder.Access
+	holds   func([]block.ID)
+	access  folder.Access
+	workers int // of its engine, from the next start on
 }
 
 func newWorld(t testing.TB, disks ...disktest.Options) *world {
@@ -92,7 +93,7 @@ func (d *device) start() {
 	})
 	d.w.must(err)
 	d.eng, err = folder.New(folder.Config{
-		Index: d.idx, FS: d.fs, Keys: &d.keys, Self: d.id.Device(), Now: d.clock, MinFree: 1,
+		Index: d.idx, FS: d.fs, Keys: &d.keys, Self: d.id.Device(), Now: d.clock, MinFree: 1, Workers: d.workers,
 		Access: func() folder.Access { return d.access },
 		Holds: func(ids []block.ID) {
 			if d.holds != nil {
