@@ -23,8 +23,9 @@ deps: ## what tests need beyond Go, installed where that is possible
 	@CGO_ENABLED=0 GOFLAGS= GOOS= GOARCH= $(GO) -C e2e/s3server tool -n versitygw >/dev/null # docs/vault-s3.md
 
 # Units run under the race detector, which takes ten times as long: what has one goroutine (schedules, properties, big cases) runs there in small, and in full without it. Then the built program, and what changes cost.
-# Only the race detector needs cgo: all else is built without it, as the program is, so that on a new machine the libraries are compiled twice and not three times. Vet has looked before, and test programs are linked without what a debugger wants. What waits
-# (downloads, tests of lines and of killed processes) has something beside it.
+# Only the race detector needs cgo: all else is built without it, as the program is, so that on a new machine the libraries are compiled twice and not
+# three times. Vet has looked before, and test programs are linked without what a debugger wants. What waits (downloads, lines, killed processes) has
+# something beside it.
 TESTFLAGS = -vet=off -ldflags='-s -w'
 test: export CGO_ENABLED = 0
 test:

@@ -166,12 +166,10 @@ func (j *Job) open(ctx context.Context) error {
 		missing[ref.ID] = append(missing[ref.ID], i)
 	}
 	j.missing = missing
-	buf := chunkBuffers.Get().(*[]byte)
-	defer chunkBuffers.Put(buf)
 	if resumed {
-		j.keepWhatIsRight(*buf)
+		j.keepWhatIsRight()
 	}
-	return j.fillFromDisk(ctx, *buf)
+	return j.fillFromDisk(ctx)
 }
 
 func (j *Job) openTemp(size int64) (resumed bool, err error) {
@@ -194,9 +192,11 @@ func (j *Job) openTemp(size int64) (resumed bool, err error) {
 }
 
 // keepWhatIsRight finds the blocks that an earlier run already put into the temporary file.
-func (j *Job) keepWhatIsRight(buf []byte) {
+func (j *Job) keepWhatIsRight() {
+	buf := chunkBuffers.Get().(*[]byte)
+	defer chunkBuffers.Put(buf)
 	for i, ref := range j.recipe {
-		b := buf[:ref.Size]
+		b := (*buf)[:ref.Size]
 		if n, _ := j.file.ReadAt(b, j.offsets[i]); n == len(b) && j.e.Keys.ID(b) == ref.ID {
 			j.took(ref.ID, i)
 		}
@@ -211,6 +211,17 @@ func (j *Job) took(id block.ID, i int) {
 		return
 	}
 	j.missing[id] = left
+}
+
+// lacking returns the first place of each missing block, in the order of the file.
+func (j *Job) lacking() []int {
+	out := make([]int, 0, len(j.missing))
+	for i, ref := range j.recipe {
+		if at := j.missing[ref.ID]; len(at) > 0 && at[0] == i {
+			out = append(out, i)
+		}
+	}
+	return out
 }
 
 func (j *Job) wants() []Want {

@@ -66,17 +66,17 @@ func (e *Engine) readFile(ctx context.Context, s *sight) error {
 	return nil
 }
 
-// hashBeside is the size, in bytes, from which a file is cut by one goroutine and hashed by another.
-const hashBeside = 4 << 20
+// longFile is the size, in bytes, from which a file is cut by one goroutine and hashed by another, or read by one and written by another.
+const longFile = 4 << 20
 
-// hashFile cuts a file into blocks and names them. When workers allow it, a file of hashBeside or more takes two of them.
+// hashFile cuts a file into blocks and names them. When workers allow it, a file of longFile or more takes two of them.
 func hashFile(ctx context.Context, k *block.Keys, f io.Reader, size int64, workers int) (block.Recipe, error) {
 	var r block.Recipe
 	name := func(p piece) {
 		r = append(r, block.Ref{ID: k.ID((*p.buf)[:p.size]), Size: uint32(p.size)})
 		chunkBuffers.Put(p.buf)
 	}
-	if workers <= 1 || size < hashBeside {
+	if workers <= 1 || size < longFile {
 		if err := cutFile(ctx, k, f, name); err != nil {
 			return nil, err
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/shoalmesh/shoal/index"
 )
 
-var longChurn = flag.Bool("long", false, "simulate 30 days of a mesh with vaults, not one; takes minutes")
+var longChurn = flag.Bool("long", false, "simulate 30 days of a mesh with vaults, not one; takes half an hour")
 
 // A mesh whose devices reach two vaults and never each other.
 const (
