@@ -20,7 +20,7 @@ build:
 
 deps: ## what tests need beyond Go, installed where that is possible
 	@sh ./e2e/install-tools.sh
-	@CGO_ENABLED=0 GOFLAGS= GOOS= GOARCH= $(GO) -C e2e/s3server tool -n versitygw >/dev/null # docs/vault-s3.md
+	@CGO_ENABLED=0 GOFLAGS= GOOS= GOARCH= $(GO) -C e2e/s3server tool -n s3server >/dev/null # docs/vault-s3.md
 
 # Units run under the race detector, which takes ten times as long: what has one goroutine (schedules, properties, big cases) runs there in small, and in full without it. Then the built program, and what changes cost.
 # Only the race detector needs cgo: all else is built without it, as the program is, so that on a new machine the libraries are compiled twice and not

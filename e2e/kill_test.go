@@ -139,9 +139,6 @@ func everyFileIsOf(t *testing.T, d *device, round int) {
 	check(t, err)
 	line := fmt.Sprintf(" in round %d\n", round)
 	for name, text := range texts {
-		if strings.HasPrefix(name, ".shoal/") {
-			continue
-		}
 		if !strings.HasPrefix(text, name+line) {
 			t.Errorf("%q of %s begins with %q, want round %d", name, d.Name, text[:min(len(text), 30)], round)
 		}

@@ -63,7 +63,8 @@ func (d *drafts) refuse(s *sight) error {
 		nb.Stat, nb.Mode, nb.MTime = statOfSight(s), modeOf(s), mtimeOf(s)
 		return d.setBase(s.path, &nb)
 	case s.stat.Kind != shoal.KindFolder:
-		aside := s.path.Parent().Join(conflict.CopyName(s.path.Name(), "this device", d.e.Now(), s.content, d.e.nameTaken(s.path.Parent())))
+		mine := d.tx.DeviceName(d.e.Self)
+		aside := s.path.Parent().Join(conflict.CopyName(s.path.Name(), mine, d.e.Now(), s.content, d.e.nameTaken(s.path.Parent())))
 		if err := d.e.FS.Rename(string(s.path), string(aside)); err != nil {
 			return fmt.Errorf("keep the change of %s aside: %w", s.path, err)
 		}

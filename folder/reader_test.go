@@ -50,7 +50,7 @@ func TestWhatAReaderChangesStaysWithIt(t *testing.T) {
 	mine := 0
 	for line := range strings.Lines(reader.shows()) {
 		switch {
-		case strings.HasPrefix(line, "edited (conflict this-device "):
+		case strings.HasPrefix(line, "edited (conflict dev1 "):
 			if !strings.Contains(line, "edited by the reader") {
 				t.Errorf("%q is not what the reader wrote", line)
 			}

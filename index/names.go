@@ -87,7 +87,7 @@ func (u *rowUpdate) losersNames(e *rowEdit) ([]copyName, error) {
 		at := slices.IndexFunc(e.recs, func(r *Record) bool { return r.Dot == loser.Record })
 		record := e.row.live[at]
 		var failed error
-		name := conflict.CopyName(e.path.Name(), u.deviceName(loser.Record.Journal.Device), shownTime(loser), u.copyDigest(e.path, loser),
+		name := conflict.CopyName(e.path.Name(), u.tx.DeviceName(loser.Record.Journal.Device), shownTime(loser), u.copyDigest(e.path, loser),
 			func(n string) bool {
 				taken, err := u.livesAt(e.path.Parent().Join(n))
 				if err != nil {
@@ -115,7 +115,7 @@ func (tx *Tx) FreeCopyName(p shoal.Path, by shoal.DeviceID, at time.Time, v conf
 	}
 	u := tx.newRowReader()
 	var failed error
-	name := conflict.CopyName(p.Name(), u.deviceName(by), at, u.copyDigest(p, &conflict.Shown{Version: v, Content: content}), func(n string) bool {
+	name := conflict.CopyName(p.Name(), u.tx.DeviceName(by), at, u.copyDigest(p, &conflict.Shown{Version: v, Content: content}), func(n string) bool {
 		taken, err := u.livesAt(p.Parent().Join(n))
 		if err != nil {
 			failed = err
@@ -142,9 +142,9 @@ func (u *rowUpdate) copyDigest(p shoal.Path, s *conflict.Shown) [32]byte {
 	return u.tx.names.Digest(conflictNameLabel, []byte(p), version, s.Content[:])
 }
 
-// deviceName is the name in the admission statement: it never changes.
-func (u *rowUpdate) deviceName(id shoal.DeviceID) string {
-	if d, ok := u.tx.config.Roster().Device(id); ok && d.AdmittedAs != "" {
+// DeviceName returns what conflict names call a device: its name in the admission statement, which never changes.
+func (tx *Tx) DeviceName(id shoal.DeviceID) string {
+	if d, ok := tx.config.Roster().Device(id); ok && d.AdmittedAs != "" {
 		return d.AdmittedAs
 	}
 	return id.Short()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/shoalmesh/shoal"
@@ -26,12 +27,18 @@ type intake struct {
 	some  []index.Stored // guarded by mu; put into the store and not durable yet
 	bytes int            // guarded by mu; of them
 
-	arrived chan struct{} // depth 1: something came
+	taking  atomic.Bool   // a block is being put into the store just now
+	arrived chan struct{} // depth 1: something came, and is in the store or refused
 	news    bool          // set by watch: something else may be lacking
 }
 
 // take puts one block into the store, or one node into the index. What it returns ends the fetch; a copy that is not kept is no error.
 func (in *intake) take(ctx context.Context, w blockexchange.Want, from shoal.DeviceID, sealed []byte) error {
+	in.taking.Store(true)
+	defer func() {
+		in.taking.Store(false)
+		nudge(in.arrived)
+	}()
 	t := in.tenant
 	if w.Node {
 		err := t.update(ctx, in.folder, func(tx *index.Tx) error { return tx.PutNode([32]byte(w.Block), sealed) })
@@ -114,8 +121,8 @@ func (in *intake) flushLocked(ctx context.Context) error {
 	return nil
 }
 
-// watch flushes whenever no other block came for putPause, and ends the fetch when none came for pullWait, or for newsWait when there is news.
-// It returns when ctx ends.
+// watch flushes whenever no other block came for putPause, and ends the fetch when none came for pullWait, or for newsWait when there is news. Time that
+// the store takes does not count: one that is slower than that would never get anything. It returns when ctx ends.
 func (in *intake) watch(ctx context.Context, cancel context.CancelCauseFunc, wake chan struct{}) {
 	patience := pullWait
 	flush, give := time.NewTimer(putPause), time.NewTimer(patience)
@@ -133,10 +140,17 @@ func (in *intake) watch(ctx context.Context, cancel context.CancelCauseFunc, wak
 			flush.Reset(putPause)
 			give.Reset(patience)
 		case <-flush.C:
+			if in.taking.Load() {
+				continue // it nudges when it is done
+			}
 			if err := in.flush(ctx); err != nil {
 				cancel(err)
 			}
+			give.Reset(patience)
 		case <-give.C:
+			if in.taking.Load() {
+				continue
+			}
 			cancel(errNothingCame)
 		}
 	}

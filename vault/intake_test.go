@@ -1,9 +1,11 @@
 package vault
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/shoalmesh/shoal"
@@ -83,6 +85,56 @@ func TestADiskThatIsFullOnceLosesNothing(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A store that takes longer for a block than a fetch waits for the next, as a bucket far away does.
+func TestAFetchIsNotGivenUpWhileABlockIsPut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		in := &intake{arrived: make(chan struct{}, 1)}
+		wake := make(chan struct{}, 1)
+		go in.watch(ctx, cancel, wake)
+		in.taking.Store(true)
+		nudge(wake)
+		pass(3 * pullWait)
+		if ctx.Err() != nil {
+			t.Error("it was given up")
+		}
+		in.taking.Store(false)
+		nudge(in.arrived)
+		pass(newsWait)
+		if err := context.Cause(ctx); !errors.Is(err, errNothingCame) {
+			t.Errorf("when nothing came for a while: %v", err)
+		}
+	})
+}
+
+// A block that comes in the moment in which a fetch is given up is fetched again.
+func TestABlockThatComesTooLateIsFetchedAgain(t *testing.T) {
+	inMesh(t, []string{"ann", "bob"}, func(t *testing.T, m *fakeMesh, v *fakeVault) {
+		v.late.Store(true)
+		refs := m.members[0].write("x", "one", "two")
+		m.must(m.members[0].tell(v))
+		pass(time.Minute)
+		if v.late.Load() {
+			t.Error("nothing came late")
+		}
+		v.whole(true)
+		v.has(true, refs...)
+	})
+}
+
+// A vault that has stopped pulling says so: it was connected, counted and good for nothing.
+func TestAVaultNeverStopsWithoutAWord(t *testing.T) {
+	inMesh(t, []string{"ann", "bob"}, func(t *testing.T, m *fakeMesh, v *fakeVault) {
+		v.broken.Store(true)
+		m.members[0].write("x", "one")
+		m.must(m.members[0].tell(v))
+		pass(time.Second)
+		if err := v.end(); err == nil {
+			t.Error("it ended as if it had been told to")
+		}
+	})
 }
 
 func (v *fakeVault) standing() (st index.Standing, err error) {

@@ -204,16 +204,18 @@ func (t *Tenant) fetch(ctx context.Context, id shoal.FolderID, f *index.Folder, 
 			wants[i].Not = blockexchange.DevicesOf(not)
 		}
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
+	fetching, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	in := &intake{tenant: t, id: id, folder: f, arrived: make(chan struct{}, 1)}
 	var wg sync.WaitGroup
-	wg.Go(func() { in.watch(ctx, cancel, wake) })
-	err = t.cfg.Fetcher().FetchSealed(ctx, wants, func(w blockexchange.Want, from shoal.DeviceID, sealed []byte) error {
-		nudge(in.arrived)
+	wg.Go(func() { in.watch(fetching, cancel, wake) })
+	err = t.cfg.Fetcher().FetchSealed(fetching, wants, func(w blockexchange.Want, from shoal.DeviceID, sealed []byte) error {
 		came = true
-		return in.take(ctx, w, from, sealed)
+		return in.take(fetching, w, from, sealed)
 	})
+	if errors.Is(err, context.Canceled) && ctx.Err() == nil && fetching.Err() != nil {
+		err = context.Cause(fetching) // what was about to be taken in says only that it was stopped
+	}
 	cancel(nil)
 	wg.Wait()
 	if flushed := in.flush(ctx); flushed != nil {

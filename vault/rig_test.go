@@ -52,7 +52,9 @@ type fakeVault struct {
 	up     atomic.Pointer[Tenant] // what other vaults ask
 	saved  []byte
 	clock  atomic.Int64 // ns that its clock is ahead
-	end    func()       // ends Run
+	late   atomic.Bool  // the next block comes when the fetch has just been given up
+	broken atomic.Bool  // a fetch ends as if somebody had stopped it
+	end    func() error // ends Run, and returns what it returned
 }
 
 // faultyPacks is a store whose disk can be full or fail.
@@ -189,12 +191,7 @@ func (v *fakeVault) open() {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- v.tenant.Run(ctx) }()
-	v.end = func() {
-		cancel()
-		if err := <-ended; err != nil {
-			v.m.t.Errorf("the vault ended: %v", err)
-		}
-	}
+	v.end = sync.OnceValue(func() error { cancel(); return <-ended })
 }
 
 // close ends the run.
@@ -203,7 +200,9 @@ func (v *fakeVault) close() {
 		return
 	}
 	v.up.Store(nil)
-	v.end()
+	if err := v.end(); err != nil && !v.broken.Load() {
+		v.m.t.Errorf("the vault ended: %v", err)
+	}
 	v.m.must(v.disk.Close())
 	v.tenant = nil
 }
@@ -222,6 +221,9 @@ type fakeFetcher struct{ v *fakeVault }
 func (x fakeFetcher) NowHave(shoal.FolderID, []block.ID) {}
 
 func (x fakeFetcher) FetchSealed(ctx context.Context, wants []blockexchange.Want, deliver func(blockexchange.Want, shoal.DeviceID, []byte) error) error {
+	if x.v.broken.Load() {
+		return context.Canceled
+	}
 	open := false
 	for _, w := range wants {
 		if ctx.Err() != nil {
@@ -231,6 +233,9 @@ func (x fakeFetcher) FetchSealed(ctx context.Context, wants []blockexchange.Want
 		if answer == nil {
 			open = true
 			continue
+		}
+		if x.v.late.Swap(false) {
+			<-ctx.Done()
 		}
 		if err := deliver(w, from, answer); err != nil {
 			return err

@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -252,12 +251,12 @@ func (t *Tenant) hasWhatOneHas(tx *index.Tx) (bool, error) {
 // Run pulls what is lacking, and tends what is kept, until ctx ends; it returns nil then, or why it could not go on: the database
 // or the store is damaged or can't be written.
 func (t *Tenant) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
+	running, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() {
-		if err := t.tend(ctx); err != nil && ctx.Err() == nil {
+		if err := t.tend(running); err != nil && running.Err() == nil {
 			cancel(err)
 		}
 	})
@@ -269,17 +268,17 @@ func (t *Tenant) Run(ctx context.Context) error {
 			}
 			pulling[id] = true
 			wg.Go(func() {
-				if err := t.pullFolder(ctx, id); err != nil && ctx.Err() == nil {
+				if err := t.pullFolder(running, id); err != nil && running.Err() == nil {
 					cancel(fmt.Errorf("keep folder %s: %w", id, err))
 				}
 			})
 		}
 		select {
-		case <-ctx.Done():
-			if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
-				return err
+		case <-running.Done():
+			if ctx.Err() != nil {
+				return nil
 			}
-			return nil
+			return context.Cause(running) // whatever it says: a vault that has stopped working must not go on as if it had not
 		case <-t.news:
 		}
 	}

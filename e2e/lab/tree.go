@@ -137,21 +137,27 @@ func (t Tree) List() string {
 // maxText bounds what Texts reads of a file, in bytes.
 const maxText = 4 << 10
 
-// Texts returns the beginnings of all regular files in a folder, by name. A folder that does not exist holds none.
+// Texts returns the beginnings of all regular files in a folder, by name, without those that Shoal keeps in it for itself. A folder that does not
+// exist holds none. An error that wraps fs.ErrNotExist means that it changed meanwhile.
 func Texts(root string) (map[string]string, error) {
 	texts := map[string]string{}
 	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) && name == root {
 			return nil
 		}
-		if err != nil || !d.Type().IsRegular() {
+		if err != nil {
 			return err
 		}
 		rel, err := filepath.Rel(root, name)
 		if err != nil {
 			return err
 		}
-		texts[rel], err = beginning(name)
+		if rel == ".shoal" {
+			return fs.SkipDir
+		}
+		if d.Type().IsRegular() {
+			texts[rel], err = beginning(name)
+		}
 		return err
 	})
 	return texts, err

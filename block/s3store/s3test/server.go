@@ -90,14 +90,14 @@ func Start() (_ *Server, err error) {
 	if err := os.Mkdir(sidecar, 0o700); err != nil {
 		return nil, err
 	}
-	return s, errors.Join(err, s.run(program, "--sidecar", sidecar))
+	return s, errors.Join(err, s.run(program, "-sidecar", sidecar))
 }
 
 // build returns the path of the server's program.
 func build() (string, error) {
 	_, here, _, _ := runtime.Caller(0)
 	module := filepath.Join(filepath.Dir(here), "../../../e2e/s3server")
-	cmd := exec.Command("go", "-C", module, "tool", "-n", "versitygw")
+	cmd := exec.Command("go", "-C", module, "tool", "-n", "s3server")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOOS=", "GOARCH=")
 	var said bytes.Buffer
 	cmd.Stderr = &said
@@ -113,9 +113,9 @@ const untilStdinEnds = `"$@" </dev/null & p=$!; read _; kill -9 $p; wait $p`
 
 // run starts the program and waits until it serves.
 func (s *Server) run(program string, more ...string) error {
-	args := []string{"-c", untilStdinEnds, "sh", program, "--port", s.socket, "--access", accessKey, "--secret", secretKey, "--quiet", "--keep-alive",
-		"posix", "--disable-object-lock-file"} // one process only; its own locks do
-	cmd := exec.Command("sh", append(append(args, more...), s.root)...)
+	args := append([]string{"-c", untilStdinEnds, "sh", program, "-listen", s.socket}, more...)
+	cmd := exec.Command("sh", append(args, s.root)...)
+	cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID="+accessKey, "AWS_SECRET_ACCESS_KEY="+secretKey)
 	s.said = new(bytes.Buffer)
 	cmd.Stdout, cmd.Stderr = s.said, s.said
 	stdin, err := cmd.StdinPipe()
