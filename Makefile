@@ -22,17 +22,17 @@ deps: ## what tests need beyond Go, installed where that is possible
 	@sh ./e2e/install-tools.sh
 	@CGO_ENABLED=0 GOFLAGS= GOOS= GOARCH= $(GO) -C e2e/s3server tool -n s3server >/dev/null # docs/vault-s3.md
 
-# Units run under the race detector, which takes ten times as long: what has one goroutine (schedules, properties, big cases) runs there in small, and in full without it. Then the built program, and what changes cost.
+# Units run under the race detector, which takes ten times as long: what has one goroutine (properties, big cases) runs there in small, and in full without it; the simulation and the tools of tests run without it only. Then the built program, and what changes cost.
 # Only the race detector needs cgo: all else is built without it, as the program is, so that on a new machine the libraries are compiled twice and not
 # three times. Vet has looked before, and test programs are linked without what a debugger wants. What waits (downloads, lines, killed processes) has
-# something beside it.
+# something beside it, and packages that wait much come first.
 TESTFLAGS = -vet=off -ldflags='-s -w'
 test: export CGO_ENABLED = 0
 test:
 	$(MAKE) -j 2 deps lint crosscheck
-	CGO_ENABLED=1 RAPID_CHECKS=30 $(GO) test -race -p 3 $(TESTFLAGS) -timeout 12m $$($(GO) list ./... | grep -v '/e2e$$')
-	$(GO) test -count=1 $(TESTFLAGS) -timeout 10m ./e2e/simulation ./block ./folder ./folder/plan ./index ./indexexchange ./mesh ./p2p/internal/rendezvous
-	$(GO) test -count=1 $(TESTFLAGS) -timeout 10m -parallel 3 ./e2e
+	CGO_ENABLED=1 RAPID_CHECKS=30 $(GO) test -race -p 3 $(TESTFLAGS) -timeout 12m ./p2p ./vault $$($(GO) list ./... | grep -v '/e2e')
+	$(GO) test -count=1 $(TESTFLAGS) -timeout 10m ./e2e/simulation ./e2e/bench ./e2e/lab ./e2e/mutants ./block ./folder ./folder/plan ./index ./indexexchange ./mesh ./p2p/internal/rendezvous
+	$(GO) test -count=1 $(TESTFLAGS) -timeout 10m -parallel 4 ./e2e
 	$(MAKE) bench-smoke
 
 quick: ## two minutes

@@ -59,16 +59,17 @@ func finish(ctx context.Context, cmd *exec.Cmd, args []string) (Result, error) {
 
 // Poll calls ready every now and then until it returns nil, and returns nil, or until ctx ends, and returns its last error.
 func Poll(ctx context.Context, every time.Duration, ready func() error) error {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
 	for {
+		began := time.Now()
 		err := ready()
 		if err == nil {
 			return nil
 		}
+		pause := time.NewTimer(max(every, 2*time.Since(began))) // a question is a process: asking must not slow down what is awaited
 		select {
-		case <-tick.C:
+		case <-pause.C:
 		case <-ctx.Done():
+			pause.Stop()
 			return fmt.Errorf("%w; the last time: %w", ctx.Err(), err)
 		}
 	}
