@@ -32,7 +32,7 @@ test:
 	$(MAKE) -j 2 deps lint crosscheck
 	CGO_ENABLED=1 RAPID_CHECKS=30 $(GO) test -race -p 3 $(TESTFLAGS) -timeout 12m ./p2p ./vault $$($(GO) list ./... | grep -v '/e2e')
 	$(GO) test -count=1 $(TESTFLAGS) -timeout 10m ./e2e/simulation ./e2e/bench ./e2e/lab ./e2e/mutants ./block ./folder ./folder/plan ./index ./indexexchange ./mesh ./p2p/internal/rendezvous
-	$(GO) test -count=1 $(TESTFLAGS) -timeout 10m -parallel 4 ./e2e
+	$(GO) test -count=1 $(TESTFLAGS) -timeout 10m -parallel 3 ./e2e
 	$(MAKE) bench-smoke
 
 quick: ## two minutes
