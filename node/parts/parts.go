@@ -43,6 +43,20 @@ func (g *Group) Run(name string, fn func(ctx context.Context) error) {
 	})
 }
 
+// ErrEndedEarly: a part that had to last ended before it was told to, and said no reason.
+var ErrEndedEarly = errors.New("it ended before it was told to")
+
+// Keep is Run for a part without which the rest is good for nothing: when it ends before the group's context does, that is an error, whatever it returns.
+func (g *Group) Keep(name string, fn func(ctx context.Context) error) {
+	g.Run(name, func(ctx context.Context) error {
+		err := fn(ctx)
+		if err == nil && ctx.Err() == nil {
+			return ErrEndedEarly
+		}
+		return err
+	})
+}
+
 // Wait returns when all parts have ended, with their errors; each names its part.
 func (g *Group) Wait() error {
 	g.wg.Wait()

@@ -40,3 +40,22 @@ func TestAPartThatEndsEarlyEndsNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestAPartThatMustLastDoesNotEndUnseen(t *testing.T) {
+	g := New(t.Context())
+	g.Keep("steady", untilTold)
+	g.Keep("finished", func(context.Context) error { return nil })
+	if err := g.Wait(); !errors.Is(err, ErrEndedEarly) || !strings.Contains(err.Error(), "finished") || strings.Contains(err.Error(), "steady") {
+		t.Fatal(err)
+	}
+}
+
+func TestAPartThatMustLastMayEndWhenTold(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	g := New(ctx)
+	g.Keep("steady", func(ctx context.Context) error { <-ctx.Done(); return nil })
+	cancel()
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+}
