@@ -27,7 +27,7 @@ func keptInBucket(t *testing.T) (a, b, v *device, words, dir string) {
 	t.Helper()
 	line := s3test.NewLine(t)
 	url := line.Bucket(t)
-	a, b, v = newDevice(t, "anna"), newDevice(t, "ben"), bucketVault(t, "vera", url)
+	a, b, v = newDevice(t, markDevice), newDevice(t, "ben"), bucketVault(t, "vera", url)
 	paper := filepath.Join(tempDir(t), "words")
 	a.up(t, "--recovery-out", paper)
 	join(t, a, v)
@@ -80,7 +80,7 @@ func TestEverythingComesBackFromABucketAlone(t *testing.T) {
 	a.stop(t)
 	id := v.status(t).Device.ID
 	v.stop(t)
-	for _, mark := range []string{markContent, markFile, markFolder, "anna", "ben's small"} {
+	for _, mark := range []string{markContent, markFile, markFolder, markDevice, "ben's small"} {
 		for _, root := range []string{v.Home, dir} {
 			for _, name := range filesWith(t, root, mark) {
 				t.Errorf("the vault's %s says %q", name, mark)
