@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -120,11 +121,17 @@ const (
 	lastPort  = 32000
 )
 
-// FreePort returns a TCP port of 127.0.0.1 that nobody listens on.
+// nextPort counts the ports that were looked at. It begins anywhere, so that programs that run side by side seldom look at the same.
+var nextPort atomic.Int64
+
+func init() { nextPort.Store(rand.Int64N(lastPort - firstPort)) }
+
+// FreePort returns a TCP port of 127.0.0.1 that nobody listens on. It returns none twice before all others: who was given one need not listen yet, and
+// listens no more while it restarts.
 func FreePort() (int, error) {
 	var last error
 	for range 100 {
-		port := firstPort + rand.IntN(lastPort-firstPort)
+		port := firstPort + int(nextPort.Add(1)%(lastPort-firstPort))
 		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
 			last = err
