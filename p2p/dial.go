@@ -271,6 +271,10 @@ func (h *Host) serveLink(l *link) {
 	if l.conn.Stat().Direction == network.DirOutbound {
 		h.book.Learn(l.dev, []ma.Multiaddr{l.conn.RemoteMultiaddr()})
 	}
+	if h.expelled(l.dev) { // while the link was being made, so that SetMembers did not see it
+		h.closeLink(l)
+		return
+	}
 	if l.relayed() {
 		h.adoptAll(l)
 	}

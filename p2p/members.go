@@ -78,7 +78,20 @@ func (h *Host) sawNear(n mdns.Notice) {
 		return
 	}
 	h.book.Learn(n.Device, n.Addrs)
+	if h.expelled(n.Device) {
+		return
+	}
 	h.dials.change(func(p *redial.Plan, now time.Time) { p.News(now, n.Device) })
+}
+
+// expelled says whether the gate has closed for dev since it was last asked, and forgets then what was learned of dev in
+// between. The gate closes before SetMembers ends links and forgets: who acts first and asks then leaves nothing behind.
+func (h *Host) expelled(dev shoal.DeviceID) bool {
+	if h.cfg.Gate(dev) {
+		return false
+	}
+	h.book.Forget(func(d shoal.DeviceID) bool { return d != dev })
+	return true
 }
 
 // tellable lists the address records to give to a device: this one's own and, if it may hear of others, those of all that may, too.
@@ -108,7 +121,9 @@ func (h *Host) hear(l *link, r *address.Record) {
 		}
 		return
 	}
-	if h.book.Accept(r) && h.cfg.Gate(r.Device) {
+	if news := h.book.Accept(r); r.Device == l.dev && h.expelled(l.dev) {
+		return
+	} else if news && h.cfg.Gate(r.Device) {
 		h.dials.change(func(p *redial.Plan, now time.Time) { p.News(now, r.Device) })
 		if h.cfg.Tells(r.Device) {
 			h.pass(r, l)
