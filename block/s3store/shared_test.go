@@ -151,6 +151,23 @@ func TestABlockDeletedByAnotherBeforeTheSyncIsUploaded(t *testing.T) {
 	holds(t, a, seq(0, 5)...)
 }
 
+// b does not hear of the deletions before its Syncs: the first has nothing to write as far as b knows, the second less than it has.
+func TestABlockDeletedUnheardByAnotherIsUploaded(t *testing.T) {
+	r := newRig(t)
+	a, b := r.open(r.config()), r.open(r.config())
+	puts(t, a, 0, 5)
+	must(t, b.Refresh(t.Context()))
+	must(t, a.Delete(t.Context(), one(3)))
+	must(t, a.Sync(t.Context()))
+	puts(t, b, 3, 4)
+	holds(t, a, seq(0, 5)...)
+
+	must(t, a.Delete(t.Context(), one(3)))
+	must(t, a.Sync(t.Context()))
+	puts(t, b, 3, 6)
+	holds(t, a, seq(0, 6)...)
+}
+
 func TestAPinnedBlockIsNotDeleted(t *testing.T) {
 	r := newRig(t)
 	clock := time.Now()

@@ -54,10 +54,21 @@ func (s *Store) publish(ctx context.Context, sp *spool, replace func(*spool) err
 		}
 	}
 	until := s.until(s.config.Pin)
-	for {
+	for fresh := sp.lost; ; {
 		e, err := s.plan(sp, until)
-		if err != nil || len(e.Puts)+len(e.Deletions)+len(e.Pins) == 0 {
+		if err != nil {
 			return err
+		}
+		if len(e.Puts) < sp.puts && until == 0 && !fresh {
+			// What is left out without a pin must be there now, not only when this process last looked.
+			if err := s.refresh(ctx); err != nil {
+				return err
+			}
+			fresh = true
+			continue
+		}
+		if len(e.Puts)+len(e.Deletions)+len(e.Pins) == 0 {
+			return nil
 		}
 		// A pack has no bytes that nobody needs. What the store has already is pinned before it is left out.
 		anew := len(e.Puts) > 0 && (sp.lost || !sp.uploaded && len(e.Puts) < sp.puts)
