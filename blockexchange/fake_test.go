@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -185,12 +186,21 @@ func (b *bench) device(n int, src Source) (x *Exchange, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { x.Run(ctx) })
+	for !x.runs() { // what comes before is refused, and tried again only after a pause
+		runtime.Gosched()
+	}
 	stop = func() {
 		cancel()
 		wg.Wait()
 	}
 	b.t.Cleanup(stop)
 	return x, stop
+}
+
+func (x *Exchange) runs() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.running
 }
 
 // blocks makes n blocks and the wants for them.
