@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -195,6 +196,9 @@ func (r *remote) transport(dev shoal.DeviceID) Transport {
 	return Transport(r.ask("how " + dev.String()))
 }
 
+// losses is how often the device has lost another.
+func (r *remote) losses(dev shoal.DeviceID) string { return r.ask("losses " + dev.String()) }
+
 // TestDeviceInASpace is no test: it is the device that spaces.device starts.
 func TestDeviceInASpace(t *testing.T) {
 	raw := os.Getenv(deviceEnv)
@@ -241,19 +245,44 @@ func TestDeviceInASpace(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	var losses counts
 	running.Go(func() {
-		for range h.Events() {
+		for e := range h.Events() {
+			if !e.Up {
+				losses.add(e.Device.String())
+			}
 		}
 	})
-	obey(h, os.Stdin, os.Stdout)
+	obey(h, &losses, os.Stdin, os.Stdout)
 	if err := h.Close(); err != nil {
 		t.Error(err)
 	}
 	running.Wait()
 }
 
+// counts counts by name. Safe for concurrent use.
+type counts struct {
+	mu sync.Mutex
+	of map[string]int
+}
+
+func (c *counts) add(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.of == nil {
+		c.of = make(map[string]int)
+	}
+	c.of[name]++
+}
+
+func (c *counts) get(name string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.of[name]
+}
+
 // obey answers commands until in ends.
-func obey(h *Host, in io.Reader, out io.Writer) {
+func obey(h *Host, losses *counts, in io.Reader, out io.Writer) {
 	var f *flow
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
@@ -266,6 +295,8 @@ func obey(h *Host, in io.Reader, out io.Writer) {
 					answer = string(p.Transport)
 				}
 			}
+		case "losses":
+			answer = strconv.Itoa(losses.get(arg))
 		case "start":
 			answer = "ok"
 			var err error
