@@ -117,21 +117,24 @@ var digits = regexp.MustCompile("[0-9]+")
 // Ports that FreePort hands out lie below those that the kernel gives to outgoing connections, so that a daemon finds its port free
 // again after a restart.
 const (
-	firstPort = 20000
+	firstPort = 10000
 	lastPort  = 32000
+	// portsApart leaves room behind each port: a vault gives its tenants those that follow its own, two to each.
+	portsApart  = 16
+	portsToGive = (lastPort - firstPort) / portsApart
 )
 
 // nextPort counts the ports that were looked at. It begins anywhere, so that programs that run side by side seldom look at the same.
 var nextPort atomic.Int64
 
-func init() { nextPort.Store(rand.Int64N(lastPort - firstPort)) }
+func init() { nextPort.Store(rand.Int64N(portsToGive)) }
 
-// FreePort returns a TCP port of 127.0.0.1 that nobody listens on. It returns none twice before all others: who was given one need not listen yet, and
-// listens no more while it restarts.
+// FreePort returns a TCP port of 127.0.0.1 that nobody listens on, nor is told to listen on the few behind it. It returns none twice before all
+// others: who was given one need not listen yet, and listens no more while it restarts.
 func FreePort() (int, error) {
 	var last error
 	for range 100 {
-		port := firstPort + int(nextPort.Add(1)%(lastPort-firstPort))
+		port := firstPort + portsApart*int(nextPort.Add(1)%portsToGive)
 		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
 			last = err
