@@ -2,6 +2,7 @@ package blockexchange
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -31,9 +32,21 @@ func (u *uplink) Block(ctx context.Context, w Want, buf []byte) ([]byte, error) 
 }
 
 // TestReceiversFeedEachOther has two devices fetch the same from a third over its slow line. Since each has
-// its own order, each gets a good part from the other, and the third does not send everything twice.
+// its own order, each gets a good part from the other, and the third does not send everything twice. Orders are drawn: half of
+// 1,000 runs had it send 1,049 blocks and less, one of them more than 1,400, so that the middle one of three counts.
 func TestReceiversFeedEachOther(t *testing.T) {
 	outside := newBench(t)
+	var sent []int64
+	for range 3 {
+		sent = append(sent, sentToTwo(t, outside))
+	}
+	if slices.Sort(sent); sent[1] > 1400 {
+		t.Errorf("1,000 blocks for two devices: the source sent %d", sent)
+	}
+}
+
+// sentToTwo is how many blocks the third device sent until two had 1,000 each.
+func sentToTwo(t *testing.T, outside *bench) (sent int64) {
 	synctest.Test(t, func(t *testing.T) {
 		b := outside.inside(t)
 		blocks, wants := b.blocks(1000, 1000)
@@ -65,10 +78,7 @@ func TestReceiversFeedEachOther(t *testing.T) {
 		for _, done := range results {
 			must(t, <-done)
 		}
-		// Half of 1,000 runs needed 1,049, one in a hundred more than 1,360: receivers that have often lacked what was asked of
-		// them are asked less. Two that do not feed each other need 2,000.
-		if n := src.count.Load(); n > 1600 {
-			t.Errorf("1,000 blocks for two devices: the source sent %d", n)
-		}
+		sent = src.count.Load()
 	})
+	return sent
 }

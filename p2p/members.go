@@ -121,9 +121,11 @@ func (h *Host) hear(l *link, r *address.Record) {
 		}
 		return
 	}
-	if news := h.book.Accept(r); r.Device == l.dev && h.expelled(l.dev) {
+	news := h.book.Accept(r)
+	if r.Device == l.dev && h.expelled(l.dev) {
 		return
-	} else if news && h.cfg.Gate(r.Device) {
+	}
+	if news && h.cfg.Gate(r.Device) {
 		h.dials.change(func(p *redial.Plan, now time.Time) { p.News(now, r.Device) })
 		if h.cfg.Tells(r.Device) {
 			h.pass(r, l)
