@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/shoalmesh/shoal"
@@ -127,38 +128,52 @@ func cutFile(ctx context.Context, k *block.Keys, f io.Reader, take func(piece)) 
 // readAll reads every sight with e.Workers at a time and returns those that were read, in order. The others are reported,
 // and looked at again later when they were changing.
 func (e *Engine) readAll(ctx context.Context, sights []*sight) ([]*sight, error) {
-	errs := make([]error, len(sights))
+	return e.startReading(ctx, sights).wait(ctx)
+}
+
+// reading is a group of sights whose files are being read. Who starts one waits for it.
+type reading struct {
+	e       *Engine
+	sights  []*sight
+	errs    []error
+	workers sync.WaitGroup
+}
+
+// startReading begins to read sights, with e.Workers goroutines; with one alone it reads them here and now. Until it is waited for,
+// the sights belong to it. The engine goes on meanwhile: reading touches neither its maps nor the index.
+func (e *Engine) startReading(ctx context.Context, sights []*sight) *reading {
+	r := &reading{e: e, sights: sights, errs: make([]error, len(sights))}
 	if e.Workers <= 1 {
 		for i, s := range sights {
-			errs[i] = e.readUnlessRenamed(ctx, s)
+			r.errs[i] = e.readUnlessRenamed(ctx, s)
 		}
-	} else {
-		var wg sync.WaitGroup
-		next := make(chan int)
-		for range e.Workers {
-			wg.Go(func() {
-				for i := range next {
-					errs[i] = e.readUnlessRenamed(ctx, sights[i])
-				}
-			})
-		}
-		for i := range sights {
-			next <- i
-		}
-		close(next)
-		wg.Wait()
+		return r
 	}
+	var next atomic.Int64
+	for range min(e.Workers, len(sights)) {
+		r.workers.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(sights)); i = next.Add(1) - 1 {
+				r.errs[i] = e.readUnlessRenamed(ctx, sights[i])
+			}
+		})
+	}
+	return r
+}
+
+// wait returns the sights that were read, as readAll does.
+func (r *reading) wait(ctx context.Context) ([]*sight, error) {
+	r.workers.Wait()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	out := sights[:0:0]
-	for i, s := range sights {
-		if errs[i] == nil {
-			e.settled(s.path, "unreadable")
+	out := r.sights[:0:0]
+	for i, s := range r.sights {
+		if r.errs[i] == nil {
+			r.e.settled(s.path, "unreadable")
 			out = append(out, s)
 			continue
 		}
-		e.unread(s, errs[i])
+		r.e.unread(s, r.errs[i])
 	}
 	return out, nil
 }

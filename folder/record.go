@@ -53,24 +53,64 @@ func (e *Engine) record(ctx context.Context, news, gone []*sight, full bool) err
 	return e.recordGone(ctx, moved, gone)
 }
 
-// recordNews reads and records what is new or changed, in commits of bounded size.
+// recordNews reads and records what is new or changed.
 func (e *Engine) recordNews(ctx context.Context, news []*sight) error {
+	r := recorder{e: e}
+	defer r.stop()
+	if err := r.take(ctx, news); err != nil {
+		return err
+	}
+	return r.finish(ctx)
+}
+
+// recorder reads and records what is new or changed, in commits of bounded size. While one group is recorded, which is the work of one
+// goroutine, the next is read by others.
+type recorder struct {
+	e    *Engine
+	next *reading // the group to be recorded next; nil: none
+}
+
+// take records news, but for its last group, which may only be on its way to be read. Who calls it calls stop at last.
+func (r *recorder) take(ctx context.Context, news []*sight) error {
 	for len(news) > 0 {
 		n, size := 0, int64(0)
 		for n < len(news) && n < commitSize && size < commitBytes {
 			size += news[n].stat.Size
 			n++
 		}
-		read, err := e.readAll(ctx, news[:n])
-		if err != nil {
-			return err
+		group := r.e.startReading(ctx, news[:n])
+		err := r.finish(ctx)
+		r.next = group
+		if err == nil && r.e.Workers <= 1 {
+			err = r.finish(ctx) // nothing reads beside: one thing after the other, as a seed repeats it
 		}
-		if err := e.commit(ctx, read); err != nil {
+		if err != nil {
 			return err
 		}
 		news = news[n:]
 	}
 	return nil
+}
+
+// finish records what was taken.
+func (r *recorder) finish(ctx context.Context) error {
+	if r.next == nil {
+		return nil
+	}
+	group := r.next
+	r.next = nil
+	read, err := group.wait(ctx)
+	if err != nil {
+		return err
+	}
+	return r.e.commit(ctx, read)
+}
+
+// stop waits for what is still being read, and records nothing of it.
+func (r *recorder) stop() {
+	if r.next != nil {
+		r.next.workers.Wait()
+	}
 }
 
 // recordGone records renames and deletions; both ends of a rename are always in one commit.

@@ -78,6 +78,8 @@ func (e *Engine) scan(ctx context.Context, dirs, trees []shoal.Path) error {
 	first := slices.Concat(dirs, trees)
 	slices.SortFunc(first, shoal.ComparePaths)
 	s.push(first)
+	r := recorder{e: e}
+	defer r.stop()
 	for len(s.queue) > 0 {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -88,10 +90,13 @@ func (e *Engine) scan(ctx context.Context, dirs, trees []shoal.Path) error {
 			return err
 		}
 		if len(s.news) >= scanBatch {
-			if err := e.recordNews(ctx, s.takeNews()); err != nil {
+			if err := r.take(ctx, s.takeNews()); err != nil {
 				return err
 			}
 		}
+	}
+	if err := r.finish(ctx); err != nil {
+		return err
 	}
 	s.settleGone()
 	if err := e.checkRoot(); err != nil { // a root that vanished under the walk proves no absence
